@@ -1,0 +1,41 @@
+# Two commands are all: `make app` starts the studio, `make test` runs every check.
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+.PHONY: app test lint train-tiny env browser clean
+
+app: $(VENV)/.installed
+	$(BIN)/python app.py
+
+test: $(VENV)/.installed-dev browser lint
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+# Every training script for a few steps on faces drawn by code: from nothing to a pipeline folder that paints.
+train-tiny: $(VENV)/.installed-dev
+	$(BIN)/python -m train.train_tiny --output_dir runs/tiny
+
+env: $(VENV)/.installed-dev
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: requirements.txt pyproject.toml | $(VENV)/bin/python
+	$(BIN)/pip install --quiet --requirement requirements.txt
+	$(BIN)/pip install --quiet --no-deps --editable .
+	touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed requirements-dev.txt
+	$(BIN)/pip install --quiet --requirement requirements-dev.txt
+	touch $@
+
+# The browser tests use an installed Chromium (CHROMIUM names another one), else the one that Playwright or the system can install.
+browser: $(VENV)/.installed-dev
+	@$(BIN)/python tests/browser.py || $(BIN)/playwright install --with-deps chromium || (apt-get update && apt-get install --yes chromium)
+	@$(BIN)/python tests/browser.py
+
+clean:
+	rm -rf $(VENV) build dist runs test-output

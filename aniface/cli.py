@@ -1,0 +1,218 @@
+"""The `aniface` command. Thin: every subcommand reads its arguments, calls the library, writes the result.
+
+Exit codes: 0 done; 1 some pictures of a folder failed; 2 bad arguments or input, told in one line.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from pathlib import Path
+
+from .labels import InputError, Mask, mask_to_labelme, open_picture, write_atomically
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line; returns the exit code."""
+    args = build_parser().parse_args(arguments)
+    try:
+        return args.run(args) or 0
+    except InputError as error:
+        print(f"aniface {args.command}: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(f"aniface {args.command}: interrupted", file=sys.stderr)
+        return 130
+
+
+def build_parser() -> argparse.ArgumentParser:
+    from . import __version__
+
+    parser = argparse.ArgumentParser(prog="aniface", description="Draw a flat 7-colour map of a face, get an anime portrait that follows it.")
+    parser.add_argument("--version", action="version", version=f"aniface {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    paint = commands.add_parser("paint", help="paint a portrait of a mask")
+    paint.add_argument("mask", help="mask picture (palette PNG, or a picture in the palette's colours) or labelme JSON")
+    paint.add_argument("-o", "--output", required=True, help="picture to write; with -n, NAME-1.png, NAME-2.png, ...")
+    paint.add_argument("--reference", help="portrait whose style is taken")
+    paint.add_argument("--hair-color", help="a colour name such as pink, or #rrggbb")
+    paint.add_argument("--strength", type=float, default=1.0, help="of the hair colour, 0 to 1.5 (default 1)")
+    paint.add_argument("-n", "--num-images", type=int, default=1, help="how many variants (default 1)")
+    paint.add_argument("--seed", type=int, default=0, help="of the random style (default 0)")
+    add_model_argument(paint)
+    paint.set_defaults(run=run_paint)
+
+    segment = commands.add_parser("segment", help="get the mask of a portrait, or of each picture in a folder")
+    segment.add_argument("picture", help="a picture, or a folder of pictures")
+    segment.add_argument("-o", "--output", required=True, help="mask PNG to write, or a folder for them")
+    segment.add_argument("--resume", action="store_true", help="leave out pictures of a folder that have their mask already")
+    segment.add_argument("--labelme", action="store_true", help="also write NAME.json, to correct the mask in labelme")
+    add_model_argument(segment)
+    segment.set_defaults(run=run_segment)
+
+    convert = commands.add_parser("convert", help="labelme JSON to mask PNG, or a mask to labelme JSON")
+    convert.add_argument("format", choices=("labelme",))
+    convert.add_argument("input", help="a .json file of labelme, or a mask picture")
+    convert.add_argument("output", help="the .png or .json file to write")
+    convert.set_defaults(run=run_convert)
+
+    evaluate = commands.add_parser("evaluate", help="measure a network on annotated pictures: the tables of the model card")
+    evaluate.add_argument("network", choices=("segmenter", "painter"))
+    evaluate.add_argument("--data_dir", required=True, help="folder of pictures")
+    evaluate.add_argument("--masks_dir", action="append", default=[], help="folder with NAME.json or NAME.png masks")
+    evaluate.add_argument("--holdout", type=int, default=0, help="measure on these held-out annotated pictures, as drawn in training")
+    evaluate.add_argument("--holdout_seed", type=int, default=0)
+    evaluate.add_argument("-o", "--output", help="JSON file to write; a Markdown table goes beside it as NAME.md")
+    add_model_argument(evaluate)
+    evaluate.set_defaults(run=run_evaluate)
+
+    app = commands.add_parser("app", help="start the studio in the browser")
+    app.add_argument("--host", default="127.0.0.1")
+    app.add_argument("--port", type=int, default=7860)
+    add_model_argument(app)
+    app.set_defaults(run=run_app)
+    return parser
+
+
+def add_model_argument(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--model", help="model folder or hub id (default: the weights inside the package)")
+
+
+def load_pipeline(model: str | None):
+    """The pipeline of `--model`; a hub id that cannot be loaded becomes one line."""
+    from .pipeline import AnifacePipeline
+
+    try:
+        return AnifacePipeline.from_pretrained(model)
+    except OSError as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise InputError(f"{model}: the model cannot be loaded ({reason})") from None
+
+
+def check_output(path: str) -> Path:
+    """An output file's path, refused before any work is done if its folder cannot take it."""
+    target = Path(path)
+    if target.is_dir():
+        raise InputError(f"{target}: is a folder; expected the name of a file to write")
+    if not target.parent.is_dir():
+        raise InputError(f"{target.parent}: no such folder; make it first or choose another place for {target.name}")
+    if not os.access(target.parent, os.W_OK):
+        raise InputError(f"{target.parent}: may not be written; choose a folder you may write to")
+    return target
+
+
+def run_paint(args) -> None:
+    target = check_output(args.output)
+    formats = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
+    if target.suffix.lower() not in formats:
+        raise InputError(f"{target}: ends in {target.suffix or 'nothing'}; expected {', '.join(formats)}")
+    mask = Mask.open(args.mask)
+    reference = open_picture(args.reference, what="reference picture") if args.reference else None
+    if args.hair_color:
+        from .hair import parse_hair_color
+
+        parse_hair_color(args.hair_color)
+    pipe = load_pipeline(args.model)
+    images = pipe(
+        mask,
+        reference=reference,
+        hair_color=args.hair_color,
+        strength=args.strength,
+        num_images=args.num_images,
+        seed=args.seed,
+    ).images
+    for number, image in enumerate(images, start=1):
+        name = target if len(images) == 1 else target.with_stem(f"{target.stem}-{number}")
+        write_atomically(name, lambda temporary, image=image: image.save(temporary, format=formats[target.suffix.lower()]))
+        print(name)
+
+
+def run_segment(args) -> int:
+    source = Path(args.picture)
+    if not source.is_dir():
+        target = check_output(args.output)
+        if target.suffix.lower() != ".png":
+            raise InputError(f"{target}: ends in {target.suffix or 'nothing'}; expected .png")
+        picture = open_picture(source)
+        save_mask(load_pipeline(args.model).segment(picture), target, source, args.labelme)
+        print(target)
+        return 0
+
+    from tqdm import tqdm
+
+    from .folders import list_pictures, segment_folder, write_failures
+
+    pictures = list_pictures(source)
+    output = Path(args.output)
+    try:
+        output.mkdir(exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{output}: cannot be made a folder ({error.strerror})") from None
+    check_output(str(output / "failed.txt"))
+    pipe = load_pipeline(args.model)
+    failed = []
+    progress = tqdm(segment_folder(pipe.segment, pictures, output, resume=args.resume), total=len(pictures), unit="picture", file=sys.stderr)
+    for outcome in progress:
+        if outcome.error:
+            failed.append(outcome)
+            progress.write(f"failed: {outcome.error}", file=sys.stderr)
+        elif args.labelme:
+            save_mask(Mask.open(outcome.mask), outcome.mask, outcome.picture, labelme=True)
+    write_failures(failed, output)
+    print(f"{len(pictures) - len(failed)} masks in {output}" + (f", {len(failed)} failed: see {output / 'failed.txt'}" if failed else ""))
+    return 1 if failed else 0
+
+
+def save_mask(mask: Mask, target: Path, picture: Path, labelme: bool) -> None:
+    """Write a mask PNG and, if asked, the labelme JSON beside it."""
+    mask.save(target)
+    if labelme:
+        write_json(mask_to_labelme(mask, os.path.relpath(picture, target.parent)), target.with_suffix(".json"))
+
+
+def write_json(content: dict, target: Path) -> None:
+    text = json.dumps(content, indent=1)
+    write_atomically(target, lambda temporary: Path(temporary).write_text(text, encoding="utf-8"))
+
+
+def run_convert(args) -> None:
+    source, target = Path(args.input), check_output(args.output)
+    if source.suffix.lower() == ".json" and target.suffix.lower() == ".png":
+        Mask.open(source).save(target)
+    elif source.suffix.lower() != ".json" and target.suffix.lower() == ".json":
+        write_json(mask_to_labelme(Mask.open(source)), target)
+    else:
+        raise InputError(f"{source.name} -> {target.name}: expected a .json to a .png, or a mask picture to a .json")
+    print(target)
+
+
+def run_evaluate(args) -> None:
+    target = check_output(args.output) if args.output else None
+    from .evaluation import evaluate_painter, evaluate_segmenter, markdown_table
+    from .folders import find_items, split_items
+
+    items = find_items(args.data_dir, args.masks_dir)
+    if args.holdout:
+        items = split_items(items, args.holdout, args.holdout_seed)[1]
+    pipe = load_pipeline(args.model)
+    report = (evaluate_segmenter if args.network == "segmenter" else evaluate_painter)(pipe, items)
+    table = markdown_table(report)
+    if target:
+        write_json(report, target)
+        write_atomically(target.with_suffix(".md"), lambda temporary: Path(temporary).write_text(table, encoding="utf-8"))
+    print(table)
+
+
+def run_app(args) -> None:
+    try:
+        from .ui.studio import build_studio, launch_studio
+    except ModuleNotFoundError as error:
+        raise InputError(f"the studio needs {error.name}; install it with: pip install 'aniface[app]'") from None
+    launch_studio(build_studio(load_pipeline(args.model)), host=args.host, port=args.port)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,139 @@
+"""Folders of pictures: read with their masks for training and measuring, or segmented one after the other, however many."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from .labels import InputError, Mask, open_picture, write_atomically
+from .processing import fit_picture, to_rgb_picture
+
+PICTURE_ENDINGS = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff"}
+
+
+@dataclass(frozen=True)
+class Item:
+    """A picture on disk and, if it has one, its mask (labelme JSON or mask PNG)."""
+
+    name: str
+    picture: Path
+    mask: Path | None
+
+
+def find_items(train_data_dir: str | Path, masks_dirs: list[str | Path] = (), need_masks: bool = True) -> list[Item]:
+    """The pictures of a folder and their masks.
+
+    A mask lies beside its picture as `NAME.json` (labelme) or `NAME.mask.png`, or in one of `masks_dirs` as `NAME.json` or `NAME.png`;
+    the first folder that has one wins. Pictures without a mask are left out if `need_masks`.
+
+    Raises:
+        InputError: the folder is missing or holds nothing usable.
+    """
+    folder = Path(train_data_dir)
+    for path in (folder, *map(Path, masks_dirs)):
+        if not path.is_dir():
+            raise InputError(f"{path}: no such folder; expected a folder of pictures or masks")
+    pictures = sorted(p for p in folder.iterdir() if p.suffix.lower() in PICTURE_ENDINGS and not p.name.endswith(".mask.png"))
+    items = []
+    for picture in pictures:
+        candidates = [p / f"{picture.stem}{ending}" for p in map(Path, masks_dirs) for ending in (".json", ".png")]
+        candidates += [picture.with_suffix(".json"), picture.with_suffix(".mask.png")]
+        mask = next((p for p in candidates if p.is_file()), None)
+        if mask or not need_masks:
+            items.append(Item(picture.stem, picture, mask))
+    if not items:
+        raise InputError(f"{folder}: holds {len(pictures)} pictures and none with a mask; expected NAME.png with NAME.json or NAME.mask.png")
+    return items
+
+
+def split_items(items: list[Item], holdout: int, seed: int = 0) -> tuple[list[Item], list[Item]]:
+    """Split off `holdout` items, drawn by `seed` among those that a person annotated (a labelme JSON); the same for every script.
+
+    A larger holdout contains the smaller one, so that what one network is tested on, no other network has seen.
+    """
+    annotated = [item for item in items if item.mask and item.mask.suffix == ".json"]
+    if holdout and holdout >= len(annotated):
+        raise InputError(f"--holdout {holdout} leaves nothing of {len(annotated)} annotated pictures to train on; choose a smaller number")
+    order = np.random.default_rng(seed).permutation(len(annotated))[:holdout]
+    held = {annotated[i].name for i in order}
+    return [i for i in items if i.name not in held], [annotated[i] for i in order]
+
+
+def load_item(item: Item, resolution: int) -> tuple[np.ndarray, np.ndarray | None]:
+    """(R, R, 3) uint8 picture and (R, R) uint8 mask of an item."""
+    picture = fit_picture(to_rgb_picture(open_picture(item.picture)), resolution)
+    mask = Mask.open(item.mask).fit(resolution).ids if item.mask else None
+    return np.asarray(picture), mask
+
+
+def load_all(items: list[Item], resolution: int) -> tuple[np.ndarray, np.ndarray]:
+    """Decode everything into two arrays: (N, R, R, 3) pictures and (N, R, R) masks, uint8."""
+    pictures = np.zeros((len(items), resolution, resolution, 3), np.uint8)
+    masks = np.zeros((len(items), resolution, resolution), np.uint8)
+
+    def load(index: int) -> None:
+        pictures[index], mask = load_item(items[index], resolution)
+        if mask is not None:
+            masks[index] = mask
+
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(load, range(len(items))))
+    return pictures, masks
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one picture: `error` is None if its mask was written or, with `resume`, was there already."""
+
+    picture: Path
+    mask: Path
+    error: str | None = None
+
+
+def list_pictures(folder: Path) -> list[Path]:
+    """The picture files of a folder, sorted by name.
+
+    Raises:
+        InputError: there are none, or two would get the same mask name.
+    """
+    pictures = sorted(p for p in folder.iterdir() if p.suffix.lower() in PICTURE_ENDINGS)
+    if not pictures:
+        raise InputError(f"{folder}: holds no pictures ({', '.join(sorted(PICTURE_ENDINGS))})")
+    stems: dict[str, Path] = {}
+    for picture in pictures:
+        other = stems.setdefault(picture.stem, picture)
+        if other is not picture:
+            raise InputError(f"{folder}: {other.name} and {picture.name} would both become {picture.stem}.png; rename one of them")
+    return pictures
+
+
+def segment_folder(
+    segment: Callable[[Image.Image], Mask], pictures: list[Path], output: Path, resume: bool = False
+) -> Iterator[Outcome]:
+    """Write a mask PNG for each picture into `output`; yields after each one. A broken picture costs nothing but itself."""
+    for picture in pictures:
+        target = output / f"{picture.stem}.png"
+        if resume and target.exists():
+            yield Outcome(picture, target)
+            continue
+        try:
+            segment(open_picture(picture)).save(target)
+        except InputError as error:
+            yield Outcome(picture, target, str(error))
+            continue
+        yield Outcome(picture, target)
+
+
+def write_failures(outcomes: list[Outcome], output: Path) -> None:
+    """List the pictures that failed, one line each, in `failed.txt`; removes an older list if nothing failed."""
+    path = output / "failed.txt"
+    failed = [f"{outcome.picture.name}\t{outcome.error}\n" for outcome in outcomes if outcome.error]
+    if failed:
+        write_atomically(path, lambda temporary: Path(temporary).write_text("".join(failed), encoding="utf-8"))
+    else:
+        path.unlink(missing_ok=True)

@@ -1,0 +1,88 @@
+"""Loss functions: pure, on tensors."""
+
+from __future__ import annotations
+
+import torch
+from torch.nn import functional as F
+
+
+def border_weights(ids: torch.Tensor, width: int = 2, extra: float = 1.0) -> torch.Tensor:
+    """(B, H, W) class ids -> (B, H, W) weights: 1, and 1 + extra within `width` pixels of a border between classes."""
+    values = ids[:, None].float()
+    window = 2 * width + 1
+    highest = F.max_pool2d(values, window, stride=1, padding=width)
+    lowest = -F.max_pool2d(-values, window, stride=1, padding=width)
+    return 1 + extra * (highest != lowest)[:, 0].float()
+
+
+def segmentation_loss(logits: torch.Tensor, ids: torch.Tensor, class_weights: torch.Tensor | None = None) -> torch.Tensor:
+    """Cross-entropy, heavier at borders, plus soft Dice over the classes that occur (Milletari et al. 2016, "V-Net").
+
+    Args:
+        logits: (B, C, H, W).
+        ids: (B, H, W) int64 class ids.
+        class_weights: (C,) weights of the cross-entropy.
+    """
+    pixelwise = F.cross_entropy(logits, ids, weight=class_weights, reduction="none")
+    weights = border_weights(ids)
+    if class_weights is not None:
+        pixelwise_scale = class_weights[ids]
+        entropy = (pixelwise * weights).sum() / (pixelwise_scale * weights).sum()
+    else:
+        entropy = (pixelwise * weights).sum() / weights.sum()
+    probability = logits.softmax(1)
+    truth = F.one_hot(ids, logits.shape[1]).movedim(-1, 1).to(probability.dtype)
+    overlap, total = (probability * truth).sum((0, 2, 3)), (probability + truth).sum((0, 2, 3))
+    present = truth.sum((0, 2, 3)) > 0
+    dice = 1 - (2 * overlap[present] + 1) / (total[present] + 1)
+    return entropy + dice.mean()
+
+
+def vae_divergence(mean: torch.Tensor, log_variance: torch.Tensor) -> torch.Tensor:
+    """KL divergence of N(mean, exp(log_variance)) from N(0, I), summed over a code, averaged over the codes (Kingma & Welling 2014).
+
+    Args:
+        mean, log_variance: (B, R, K).
+    """
+    return 0.5 * (mean**2 + log_variance.exp() - 1 - log_variance).sum(-1).mean()
+
+
+def hinge_discriminator_loss(real: list[torch.Tensor], fake: list[torch.Tensor]) -> torch.Tensor:
+    """Hinge loss of the patch scores at each scale (Lim & Ye 2017, "Geometric GAN")."""
+    return sum(F.relu(1 - r).mean() + F.relu(1 + f).mean() for r, f in zip(real, fake, strict=True)) / len(real)
+
+
+def hinge_generator_loss(fake: list[torch.Tensor]) -> torch.Tensor:
+    """The painter's side of the hinge loss."""
+    return -sum(f.mean() for f in fake) / len(fake)
+
+
+def feature_loss(fake: list[torch.Tensor], real: list[torch.Tensor]) -> torch.Tensor:
+    """Mean L1 distance of feature maps, each scaled by the mean size of the real one (feature matching: pix2pixHD, section 3.2;
+    perceptual loss: Johnson et al. 2016)."""
+    return sum((f - r).abs().mean() / (r.abs().mean() + 1e-4) for f, r in zip(fake, real, strict=True)) / len(real)
+
+
+def low_pass_loss(fake: torch.Tensor, real: torch.Tensor, factor: int = 8) -> torch.Tensor:
+    """L1 distance of (B, 3, H, W) pictures after averaging blocks of factor x factor pixels."""
+    return (F.avg_pool2d(fake, factor) - F.avg_pool2d(real, factor)).abs().mean()
+
+
+def colour_loss(painted: torch.Tensor, asked: torch.Tensor, known: torch.Tensor) -> torch.Tensor:
+    """L1 distance of (B, R, 3) mean region colours from the asked ones where `known` (B, R, 1) is 1."""
+    return ((painted - asked).abs() * known).sum() / (3 * known.sum()).clamp(min=1)
+
+
+def local_deviation(pixels: torch.Tensor, window: int = 5) -> torch.Tensor:
+    """Standard deviation of brightness in a window around each pixel: (B, 3, H, W) -> (B, 1, H, W)."""
+    grey = pixels.mean(1, keepdim=True)
+    padding = window // 2
+    mean = F.avg_pool2d(grey, window, stride=1, padding=padding, count_include_pad=False)
+    square = F.avg_pool2d(grey**2, window, stride=1, padding=padding, count_include_pad=False)
+    return (square - mean**2).clamp(min=1e-5).sqrt()
+
+
+def texture_loss(fake: torch.Tensor, real: torch.Tensor, inside: torch.Tensor) -> torch.Tensor:
+    """L1 distance of the local deviations where `inside` (B, 1, H, W) is 1: hair as smooth and as streaky as the real one."""
+    difference = (local_deviation(fake) - local_deviation(real)).abs() * inside
+    return difference.sum() / inside.sum().clamp(min=1)

@@ -1,0 +1,74 @@
+"""Normalisation and residual block whose scale and shift come from the mask and the styles of its regions."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from ..labels import NUM_LABELS
+
+
+def scatter_regions(table: torch.Tensor, layout: torch.Tensor) -> torch.Tensor:
+    """Give each pixel the row of its class: (B, 7, C) table, (B, 7, H, W) class shares -> (B, C, H, W), channels last in memory."""
+    batch, labels, height, width = layout.shape
+    shares = layout.movedim(1, -1).reshape(batch, height * width, labels)
+    return torch.bmm(shares, table).view(batch, height, width, -1).movedim(-1, 1)
+
+
+class RegionNorm(nn.Module):
+    """Batch norm without own parameters, then a scale and a shift a pixel.
+
+    They are the sum of two parts: one a region, predicted from the region's style (class-adaptive normalisation, Tan et al. 2021,
+    "Efficient Semantic Image Synthesis via Class-Adaptive Normalization"; style a region as in SEAN, Zhu et al. 2020), and, where
+    `spade_hidden` is not 0, one predicted from the mask by two convolutions (SPADE, Park et al. 2019, section 3).
+
+    Args:
+        channels: of the normalised features.
+        style_channels: size of a region's style vector.
+        spade_hidden: width of SPADE's hidden layer, or 0 to leave that part out.
+    """
+
+    def __init__(self, channels: int, style_channels: int, spade_hidden: int):
+        super().__init__()
+        self.norm = nn.BatchNorm2d(channels, affine=False)
+        self.from_style = nn.Linear(style_channels, 2 * channels)
+        self.of_label = nn.Parameter(torch.zeros(NUM_LABELS, 2 * channels))
+        self.spade = None
+        if spade_hidden:
+            self.spade = nn.Sequential(
+                nn.Conv2d(NUM_LABELS, spade_hidden, 3, padding=1), nn.ReLU(), nn.Conv2d(spade_hidden, 2 * channels, 3, padding=1)
+            )
+
+    def forward(self, x: torch.Tensor, layout: torch.Tensor, styles: torch.Tensor) -> torch.Tensor:
+        """(B, C, H, W) features, (B, 7, H, W) class shares, (B, 7, S) styles -> (B, C, H, W)."""
+        scale_shift = scatter_regions(self.from_style(styles) + self.of_label, layout)
+        if self.spade is not None:
+            scale_shift = scale_shift + self.spade(layout)
+        scale, shift = scale_shift.chunk(2, 1)
+        return torch.addcmul(shift, self.norm(x), 1 + scale)
+
+
+class RegionBlock(nn.Module):
+    """SPADE residual block (Park et al. 2019, figure 4) that may double the resolution between its two convolutions.
+
+    The first convolution then works at the low resolution, where it is four times cheaper, and the second one sees the mask at the
+    high resolution.
+    """
+
+    def __init__(self, inputs: int, outputs: int, style_channels: int, spade_hidden: int, upsample: bool):
+        super().__init__()
+        self.upsample = upsample
+        self.norm1 = RegionNorm(inputs, style_channels, spade_hidden)
+        self.conv1 = nn.Conv2d(inputs, outputs, 3, padding=1)
+        self.norm2 = RegionNorm(outputs, style_channels, spade_hidden)
+        self.conv2 = nn.Conv2d(outputs, outputs, 3, padding=1)
+        self.skip = nn.Conv2d(inputs, outputs, 1, bias=False) if inputs != outputs else nn.Identity()
+
+    def forward(self, x: torch.Tensor, low: torch.Tensor, high: torch.Tensor, styles: torch.Tensor) -> torch.Tensor:
+        """Features, class shares at their resolution and at the block's output resolution, styles -> features."""
+        y = self.conv1(F.leaky_relu(self.norm1(x, low, styles), 0.2))
+        x = self.skip(x)
+        if self.upsample:
+            x, y = (F.interpolate(t, scale_factor=2, mode="nearest") for t in (x, y))
+        return x + self.conv2(F.leaky_relu(self.norm2(y, high, styles), 0.2))

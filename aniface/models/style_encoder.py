@@ -1,0 +1,66 @@
+"""The encoder of the style VAE: reference picture and its mask -> a normal distribution of one code a style region."""
+
+from __future__ import annotations
+
+import torch
+from diffusers import ConfigMixin, ModelMixin
+from diffusers.configuration_utils import register_to_config
+from torch import nn
+from torch.nn import functional as F
+
+from ..labels import NUM_LABELS, NUM_STYLE_REGIONS, STYLE_REGION_OF_LABEL
+
+
+def style_region_shares(layout: torch.Tensor) -> torch.Tensor:
+    """(B, 7, H, W) class shares -> (B, 5, H, W) shares of the style regions."""
+    members = torch.zeros(NUM_STYLE_REGIONS, NUM_LABELS, dtype=layout.dtype, device=layout.device)
+    members[list(STYLE_REGION_OF_LABEL), range(NUM_LABELS)] = 1
+    return torch.einsum("sl,blhw->bshw", members, layout)
+
+
+def region_means(values: torch.Tensor, layout: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Mean of (B, C, H, W) values inside each style region.
+
+    Returns:
+        (B, 5, C) means, zero where a region is absent, and (B, 5, 1) ones where it is present.
+    """
+    shares = style_region_shares(layout).flatten(2)
+    area = shares.sum(-1, keepdim=True)
+    means = torch.bmm(shares, values.flatten(2).movedim(1, 2)) / area.clamp(min=1e-6)
+    present = (area > 0.5).to(values.dtype)
+    return means * present, present
+
+
+class StyleEncoder(ModelMixin, ConfigMixin):
+    """Convolutions, then the mean inside each style region (SEAN, Zhu et al. 2020, section 3.1) and a mean and a log variance of its
+    code (VAE, Kingma & Welling 2014). A region that the picture does not show gets N(0, I).
+
+    Args:
+        image_size: side in pixels of the picture and mask it is fed with.
+        channels: widths of the convolutions; the first two halve the resolution.
+        latent_dim: size of a region's code.
+    """
+
+    @register_to_config
+    def __init__(self, image_size: int = 128, channels: tuple[int, ...] = (32, 64, 96, 96), latent_dim: int = 16):
+        super().__init__()
+        if latent_dim < 1 or len(channels) < 2:
+            raise ValueError(f"StyleEncoder: latent_dim {latent_dim} and {len(channels)} channels; expected at least 1 and 2")
+        self.convs = nn.ModuleList()
+        inputs = 3 + NUM_LABELS
+        for index, outputs in enumerate(channels):
+            self.convs.append(nn.Conv2d(inputs, outputs, 3, stride=2 if index < 2 else 1, padding=1))
+            inputs = outputs
+        # A region's mean colour and mean squared colour at full resolution join its mean features.
+        self.heads = nn.ModuleList(nn.Linear(inputs + 6, 2 * latent_dim) for _ in range(NUM_STYLE_REGIONS))
+
+    def forward(self, pixels: torch.Tensor, layout: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """(B, 3, S, S) in [-1, 1] and (B, 7, S, S) class shares -> mean and log variance, each (B, 5, latent_dim)."""
+        x = torch.cat([pixels, layout], 1)
+        for conv in self.convs:
+            x = F.leaky_relu(conv(x), 0.2)
+        colours, present = region_means(torch.cat([pixels, pixels**2], 1), layout)
+        features, _ = region_means(x, F.adaptive_avg_pool2d(layout, x.shape[-2:]))
+        pooled = torch.cat([features, colours], -1)
+        mean, log_variance = torch.stack([head(pooled[:, i]) for i, head in enumerate(self.heads)], 1).chunk(2, -1)
+        return mean * present, log_variance.clamp(-8, 4) * present

@@ -1,0 +1,73 @@
+"""Pictures and masks to tensors and back: one copy of every range and size rule, for the pipeline, the app and training."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from PIL import Image
+
+from .labels import NUM_LABELS, InputError, Mask, check_size
+
+
+def to_rgb_picture(picture, what: str = "the picture") -> Image.Image:
+    """An RGB PIL picture from a PIL picture of any mode or an (H, W, 3) uint8 array; transparent parts become white."""
+    if isinstance(picture, np.ndarray):
+        if picture.ndim != 3 or picture.shape[2] not in (3, 4) or picture.dtype != np.uint8:
+            raise InputError(f"{what} is an array of shape {picture.shape} and dtype {picture.dtype}; expected (H, W, 3) uint8")
+        picture = Image.fromarray(picture)
+    if not isinstance(picture, Image.Image):
+        raise InputError(f"{what} is a {type(picture).__name__}; expected a PIL picture or an (H, W, 3) uint8 array")
+    check_size(*picture.size, what=what)
+    if picture.mode.startswith("I") or picture.mode == "F":  # 16-bit and float greys: Pillow would clip them
+        grey = np.asarray(picture, dtype=np.float32)
+        span = 65535.0 if picture.mode.startswith("I;16") or grey.max() > 255 else 255.0
+        picture = Image.fromarray(np.clip(grey / span * 255, 0, 255).astype(np.uint8))
+    if picture.mode in ("RGBA", "LA", "PA") or "transparency" in picture.info:
+        rgba = picture.convert("RGBA")
+        picture = Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba)
+    return picture.convert("RGB")
+
+
+def fit_picture(picture: Image.Image, size: int) -> Image.Image:
+    """Scale an RGB picture to a `size` x `size` square; one that is not square is letterboxed with its mean border colour."""
+    if picture.width != picture.height:
+        array = np.asarray(picture)
+        border = np.concatenate([array[0], array[-1], array[:, 0], array[:, -1]]).mean(0)
+        side = max(picture.size)
+        square = Image.new("RGB", (side, side), tuple(int(v) for v in border))
+        square.paste(picture, ((side - picture.width) // 2, (side - picture.height) // 2))
+        picture = square
+    return picture if picture.width == size else picture.resize((size, size), Image.Resampling.LANCZOS)
+
+
+def letterbox_window(width: int, height: int, size: int) -> tuple[int, int, int, int]:
+    """Where a width x height picture lies in its `size` x `size` letterbox: (left, top, right, bottom)."""
+    side = max(width, height)
+    left, top = round((side - width) / 2 * size / side), round((side - height) / 2 * size / side)
+    return left, top, max(left + 1, size - left), max(top + 1, size - top)
+
+
+def pixels_from_uint8(array: np.ndarray | torch.Tensor) -> torch.Tensor:
+    """(..., H, W, 3) uint8 -> (..., 3, H, W) float32 in [-1, 1]."""
+    return torch.as_tensor(array).movedim(-1, -3).float() / 127.5 - 1
+
+
+def uint8_from_pixels(pixels: torch.Tensor) -> np.ndarray:
+    """(..., 3, H, W) in [-1, 1] -> (..., H, W, 3) uint8, rounded."""
+    return ((pixels.detach().float() + 1) * 127.5).round().clamp(0, 255).to(torch.uint8).movedim(-3, -1).cpu().numpy()
+
+
+def one_hot(ids: np.ndarray | torch.Tensor) -> torch.Tensor:
+    """(B, H, W) class ids -> (B, 7, H, W) float32 of zeros and ones."""
+    ids = torch.as_tensor(ids)
+    return torch.stack([ids == index for index in range(NUM_LABELS)], 1).float()
+
+
+def mask_one_hot(mask: Mask, size: int) -> torch.Tensor:
+    """A mask of any size as a (1, 7, size, size) one-hot tensor."""
+    return one_hot(mask.fit(size).ids[None].copy())
+
+
+def to_pil(pixels: torch.Tensor) -> list[Image.Image]:
+    """(B, 3, H, W) in [-1, 1] -> B PIL pictures."""
+    return [Image.fromarray(array) for array in uint8_from_pixels(pixels)]

@@ -1,0 +1,134 @@
+"""The studio: draw on the left, see the portrait on the right."""
+
+from __future__ import annotations
+
+import functools
+import random
+import tempfile
+from pathlib import Path
+
+import gradio as gr
+
+from ..hair import HAIR_COLORS
+from ..labels import InputError, Mask
+from .canvas import ASSETS, decode_mask, encode_mask, mask_canvas
+from .handlers import AUTO, Handlers
+
+NOTICE = (
+    "aniface paints what the map says, in styles learnt from anime portraits. The weights are for research and non-commercial use; "
+    "the pictures show nobody who exists."
+)
+MAX_UPLOAD = "40mb"
+
+
+def friendly(function):
+    """Turn a user's mistake into a toast."""
+
+    @functools.wraps(function)
+    def call(*args):
+        try:
+            return function(*args)
+        except InputError as error:
+            raise gr.Error(str(error), print_exception=False) from None
+
+    return call
+
+
+def save_palette_png(drawing: str) -> str:
+    """The drawing as a palette PNG in a new temporary folder."""
+    return str(decode_mask(drawing).save(Path(tempfile.mkdtemp(prefix="aniface-")) / "mask.png"))
+
+
+def build_studio(pipe) -> gr.Blocks:
+    """The studio as Gradio Blocks over a pipeline."""
+    do = Handlers(pipe)
+    starts = {path.stem: Mask.open(path) for path in sorted((ASSETS / "starts").glob("*.png"))}
+    with gr.Blocks(title="aniface", analytics_enabled=False, delete_cache=(3600, 86400)) as studio:
+        gr.Markdown("## aniface\nDraw a face in seven colours, get an anime portrait that follows it.", elem_id="title")
+        with gr.Row(equal_height=False):
+            with gr.Column(min_width=320):
+                canvas = mask_canvas(starts["bob"], elem_id="canvas", label="Face map")
+            with gr.Column(min_width=320):
+                result = gr.Image(
+                    label="Portrait", elem_id="portrait", format="png", interactive=False, show_label=False, buttons=["download", "fullscreen"]
+                )
+                with gr.Row():
+                    paint_button = gr.Button("Paint", variant="primary", elem_id="paint", min_width=80)
+                    variants_button = gr.Button("4 variants", elem_id="variants", min_width=80)
+                    live = gr.Checkbox(True, label="Live", info="repaint after each stroke", elem_id="live", min_width=120)
+            with gr.Column(min_width=260, scale=0):
+                hair = gr.Dropdown([AUTO, *HAIR_COLORS], value=AUTO, label="Hair colour", elem_id="hair", allow_custom_value=True, info="or #rrggbb")
+                strength = gr.Slider(0, 1.5, 1.0, step=0.05, label="Hair colour strength", elem_id="strength")
+                with gr.Row():
+                    seed = gr.Number(0, label="Style seed", precision=0, minimum=0, elem_id="seed", min_width=100)
+                    dice = gr.Button("🎲", elem_id="dice", min_width=40, scale=0)
+                reference_file = gr.File(label="Reference picture (style)", elem_id="reference", file_types=["image"], height=90)
+                segment_button = gr.Button("Mask from this picture", elem_id="segment")
+                mask_file = gr.File(label="Load a mask (PNG or labelme JSON)", elem_id="upload", file_types=["image", ".json"], height=90)
+                download = gr.DownloadButton("Save the mask", elem_id="download")
+        variants = gr.Gallery(label="Variants", columns=4, elem_id="gallery", visible=False, format="png", height=240)
+        gallery = gr.Gallery(
+            [(mask.to_rgb(), name) for name, mask in starts.items()],
+            label="Start from one of these",
+            columns=10,
+            height=150,
+            allow_preview=False,
+            elem_id="starts",
+            format="png",
+        )
+        gr.Markdown(NOTICE)
+        reference = gr.State(None)
+
+        shared = {"concurrency_id": "model", "concurrency_limit": 1, "show_progress": "minimal"}
+        style = [canvas, reference, hair, strength, seed]
+        paint = friendly(lambda *args: do.paint(*args)[0])
+        paint_args = {"fn": paint, "inputs": style, "outputs": result, **shared, "api_visibility": "private"}
+
+        @friendly
+        def paint_if_live(is_live, *args):
+            return do.paint(*args)[0] if is_live else gr.skip()
+
+        live_args = {"fn": paint_if_live, "inputs": [live, *style], "outputs": result, "trigger_mode": "always_last"}
+        live_args |= shared | {"api_visibility": "private", "show_progress": "hidden"}
+        studio.load(**paint_args)
+        paint_button.click(**paint_args)
+        gr.on([canvas.input, hair.input, strength.release, seed.change, live.input], **live_args)
+
+        @friendly
+        def paint_variants(*args):
+            return gr.Gallery(do.paint(*args, 4), visible=True)
+
+        variants_button.click(paint_variants, style, variants, api_visibility="private", **shared)
+        dice.click(lambda: random.randrange(1_000_000), None, seed, api_visibility="private")
+        private = {"api_visibility": "private"}
+        loaded = reference_file.change(friendly(do.load_picture), reference_file, reference, **private)
+        loaded.success(**live_args)
+        masked = segment_button.click(friendly(do.mask_from_picture), reference, canvas, **shared, **private)
+        masked.success(**live_args)
+        uploaded = mask_file.upload(friendly(do.load_mask), mask_file, canvas, **private)
+        uploaded.success(**live_args)
+        download.click(friendly(save_palette_png), canvas, download, **private)
+
+        def load_start(event: gr.SelectData):
+            return encode_mask(list(starts.values())[event.index])
+
+        gallery.select(load_start, None, canvas, **private).success(**live_args)
+    return studio
+
+
+def theme() -> gr.themes.Base:
+    return gr.themes.Soft(primary_hue="violet", secondary_hue="pink", neutral_hue="slate", font=["system-ui", "sans-serif"])
+
+
+CSS = """
+#title { margin-bottom: -8px; }
+#portrait img { width: 100%; aspect-ratio: 1; object-fit: contain; }
+footer { display: none !important; }
+"""
+
+
+def launch_studio(studio: gr.Blocks, host: str | None = None, port: int | None = None, **kwargs):
+    """Queue and launch; blocks until stopped unless `prevent_thread_lock=True` is given."""
+    studio.queue(max_size=64)
+    kwargs = {"ssr_mode": False, "max_file_size": MAX_UPLOAD, "theme": theme(), "css": CSS, "footer_links": []} | kwargs
+    return studio.launch(server_name=host, server_port=port, **kwargs)

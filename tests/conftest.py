@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+import os
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+
+import numpy as np
+import pytest
+import torch
+
+from aniface import AnifacePipeline, FacePainter, FaceSegmenter, Mask, StyleEncoder
+from train.toy_data import draw_mask, draw_picture, write_toy_data
+
+
+@pytest.fixture(scope="session")
+def bundled() -> AnifacePipeline:
+    """The pipeline on the weights that ship."""
+    return AnifacePipeline.from_pretrained()
+
+
+@pytest.fixture()
+def tiny() -> AnifacePipeline:
+    """A pipeline of small untrained networks: right shapes, quick."""
+    torch.manual_seed(0)
+    painter = FacePainter(channels=(8, 8, 8, 8, 8, 8), spade_hidden=4, latent_dim=4, style_channels=8, head_channels=4)
+    segmenter = FaceSegmenter(image_size=64, decoder_channels=(8, 8, 8, 8, 8))
+    return AnifacePipeline(segmenter, StyleEncoder(image_size=32, channels=(8, 8), latent_dim=4), painter)
+
+
+@pytest.fixture(scope="session")
+def toy_mask() -> Mask:
+    return draw_mask(np.random.default_rng(0))
+
+
+@pytest.fixture(scope="session")
+def toy_picture(toy_mask) -> np.ndarray:
+    return draw_picture(toy_mask, np.random.default_rng(0))[0]
+
+
+@pytest.fixture(scope="session")
+def toy_folder(tmp_path_factory):
+    """16 toy portraits of 128 px with labelme annotations."""
+    folder = tmp_path_factory.mktemp("toy") / "data"
+    write_toy_data(folder, 16, size=128)
+    return folder

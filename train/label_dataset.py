@@ -1,0 +1,57 @@
+"""Label a collection of portraits with a trained segmenter (the article's pseudo-labels): a palette PNG a picture.
+
+accelerate launch -m train.label_dataset --train_data_dir PICTURES --pretrained_model_name_or_path runs/segmenter/model --output_dir runs/masks
+
+Each process of the launch takes its share of the pictures. Run again, it goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import torch
+from accelerate import PartialState
+
+from aniface.folders import list_pictures, segment_folder, write_failures
+from aniface.labels import InputError, Mask
+from aniface.models.segmenter import FaceSegmenter
+from aniface.processing import fit_picture, pixels_from_uint8, to_rgb_picture
+
+from .common import keep_large_buffers, run_script
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--train_data_dir", required=True, help="folder of pictures")
+    parser.add_argument("--pretrained_model_name_or_path", required=True, help="segmenter folder or hub id")
+    parser.add_argument("--output_dir", required=True, help="where the masks go")
+    args = parser.parse_args()
+    keep_large_buffers()
+    state = PartialState()
+    folder, output = Path(args.train_data_dir), Path(args.output_dir)
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no such folder; expected a folder of pictures")
+    output.mkdir(parents=True, exist_ok=True)
+    model = FaceSegmenter.from_pretrained(args.pretrained_model_name_or_path, low_cpu_mem_usage=False).eval()
+    model.to(state.device, memory_format=torch.channels_last)
+
+    def segment(picture) -> Mask:
+        square = fit_picture(to_rgb_picture(picture), 512)
+        pixels = pixels_from_uint8(np.array(square))[None].to(state.device)
+        return Mask(model.predict(pixels)[0].argmax(0).cpu().numpy())
+
+    mine = list_pictures(folder)[state.process_index :: state.num_processes]
+    outcomes = []
+    for outcome in segment_folder(segment, mine, output, resume=True):
+        outcomes.append(outcome)
+        if outcome.error:
+            print(f"failed: {outcome.error}", flush=True)
+        if len(outcomes) % 100 == 0:
+            print(f"{len(outcomes)} of {len(mine)} labelled", flush=True)
+    print(f"{len(outcomes)} of {len(mine)} labelled, {sum(o.error is not None for o in outcomes)} failed")
+    if state.num_processes == 1:
+        write_failures(outcomes, output)
+
+if __name__ == "__main__":
+    run_script(main)

@@ -1,0 +1,78 @@
+"""Train the painter's sub-pixel head by itself: real pictures, halved, back to full resolution along the mask's edges.
+
+accelerate launch -m train.train_head --train_data_dir PICTURES --masks_dir MASKS --pretrained_model_name_or_path runs/painter/painter \\
+    --output_dir runs/head
+
+The head sees random square crops of `--resolution` pixels. Its input is blurred and dotted with noise now and then, since a painted
+picture is less crisp than a halved real one.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch.nn import functional as F
+
+from aniface.folders import find_items, load_all, split_items
+from aniface.labels import InputError
+from aniface.models.painter import FacePainter
+from aniface.processing import one_hot, pixels_from_uint8
+
+from .common import Run, keep_large_buffers, make_parser, run_script
+from .data import SampleStream
+
+
+def head_loss(head, batch: dict) -> torch.Tensor:
+    """L1 distance of pictures and of their gradients after halving and doubling."""
+    real, layout = pixels_from_uint8(batch["pixels"]), one_hot(batch["ids"])
+    half = F.avg_pool2d(real, 2)
+    blur = batch["blur"][:, None, None, None]
+    half = (1 - blur) * half + blur * F.avg_pool2d(F.pad(half, (1,) * 4, mode="replicate"), 3, stride=1)
+    half = half + batch["noise"][:, None, None, None] * batch["speckles"]
+    painted = head(half, layout).float()
+    edges = sum((a.diff(dim=d) - b.diff(dim=d)).abs().mean() for a, b in [(painted, real)] for d in (-1, -2))
+    return (painted - real).abs().mean() + edges
+
+
+def main() -> None:
+    parser = make_parser(__doc__, resolution=128, learning_rate=1e-3, train_batch_size=16)
+    args = parser.parse_args()
+    keep_large_buffers()
+    torch.manual_seed(args.seed)
+    if not args.pretrained_model_name_or_path:
+        raise InputError("--pretrained_model_name_or_path is missing; give the painter whose head is to be trained")
+    items, _ = split_items(find_items(args.train_data_dir, args.masks_dir), args.holdout, args.holdout_seed)
+    painter = FacePainter.from_pretrained(args.pretrained_model_name_or_path, low_cpu_mem_usage=False)
+    if painter.head is None:
+        raise InputError(f"{args.pretrained_model_name_or_path}: this painter has no sub-pixel head; choose one with head_channels above 0")
+    size = args.resolution
+    pictures, masks = load_all(items, max(size, 2 * painter.trunk_size))
+    head = painter.head.train().to(memory_format=torch.channels_last)
+    run = Run(args, {"head": head}, {"head": torch.optim.Adam(head.parameters(), lr=args.learning_rate)}, ema=("head",))
+    head, optimizer = run.networks["head"], run.optimizers["head"]
+
+    def make_sample(index: int, rng: np.random.Generator) -> dict:
+        y, x = rng.integers(0, pictures.shape[1] - size + 1, 2) // 2 * 2
+        return {
+            "pixels": pictures[index, y : y + size, x : x + size],
+            "ids": masks[index, y : y + size, x : x + size],
+            "blur": np.float32(rng.random() * (rng.random() < 0.5)),
+            "noise": np.float32(rng.uniform(0, 0.03) * (rng.random() < 0.5)),
+            "speckles": rng.standard_normal((3, size // 2, size // 2), np.float32),
+        }
+
+    for batch in run.batches(SampleStream(len(pictures), make_sample, args.seed)):
+        with run.accelerator.accumulate(head), run.accelerator.autocast():
+            loss = head_loss(head, batch)
+            run.accelerator.backward(loss)
+            optimizer.step()
+            optimizer.zero_grad()
+        run.update_ema()
+        run.log(loss=loss.item())
+    if run.accelerator.is_main_process:
+        painter.head.load_state_dict(run.ema["head"].state_dict())
+        painter.eval().save_pretrained(run.folder / "painter")
+
+
+if __name__ == "__main__":
+    run_script(main)

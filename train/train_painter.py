@@ -1,0 +1,248 @@
+"""Train the painter (GauGAN) with the codes of a pretrained style encoder, against a multi-scale patch discriminator.
+
+accelerate launch -m train.train_painter --train_data_dir PICTURES --masks_dir MASKS --style_encoder runs/vae/style_encoder \\
+    --pretrained_model_name_or_path runs/vae/painter --segmenter runs/segmenter/model --output_dir runs/painter
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from safetensors.torch import load_file
+from torch.nn import functional as F
+
+from aniface.folders import find_items, load_all, split_items
+from aniface.labels import HAIR, PALETTE, Mask
+from aniface.losses import (
+    colour_loss,
+    feature_loss,
+    hinge_discriminator_loss,
+    hinge_generator_loss,
+    low_pass_loss,
+    texture_loss,
+)
+from aniface.models.discriminator import MultiscaleDiscriminator
+from aniface.models.painter import CONFIGURATIONS, FacePainter
+from aniface.models.segmenter import FaceSegmenter
+from aniface.models.style_encoder import StyleEncoder, region_means
+from aniface.processing import one_hot, pixels_from_uint8, uint8_from_pixels
+
+from .common import Run, keep_large_buffers, make_parser, run_script
+from .data import contact_sheet
+from .portraits import PortraitStream, encode_style
+
+WEIGHTS = {"adversarial": 1.0, "matching": 10.0, "perceptual": 5.0, "segmentation": 1.0, "low_pass": 5.0, "colour": 5.0, "texture": 5.0}
+
+
+def parse_args():
+    parser = make_parser(__doc__, resolution=256, learning_rate=1e-4, ema_decay=0.998)
+    parser.add_argument("--style_encoder", required=True, help="style encoder folder or hub id, trained by train_style_vae")
+    parser.add_argument("--segmenter", required=True, help="segmenter folder or hub id that supervises; trained at this resolution")
+    parser.add_argument("--configuration", choices=tuple(CONFIGURATIONS), default="aniface-512", help="of a new painter")
+    parser.add_argument("--discriminator_weights", help="safetensors file of a discriminator to start from")
+    parser.add_argument("--discriminator_learning_rate", type=float, default=4e-4)
+    parser.add_argument("--supervised_share", type=float, default=0.5, help="share of a batch that the segmenter looks at")
+    return parser.parse_args()
+
+
+def own_count(batch_size: int) -> int:
+    """How many of a batch, the first ones, are painted in their own style; the others in another's or a random one."""
+    return (batch_size + 1) // 2
+
+
+def choose_styles(encoder: StyleEncoder, batch: dict):
+    """Codes, colours and which colours are known, for each sample of a batch.
+
+    The first half: its own code, each region's colour known half of the time. The others: another portrait's code or one from
+    N(0, I), the other portrait's colour known half of the time, so that a colour can be asked for with any code.
+    """
+    own = own_count(len(batch["pixels"]))
+    pixels = torch.cat([batch["style_pixels"][:own], batch["other_pixels"][own:]])
+    ids = torch.cat([batch["style_ids"][:own], batch["other_ids"][own:]])
+    codes, colours, present = encode_style(encoder, pixels, ids, batch["noise"])
+    uniforms = batch["uniforms"]
+    regions = present.shape[1]
+    known = present * (uniforms[:, :regions, None] < 0.5)
+    random_code = (uniforms[:, -1] < 0.5) & (torch.arange(len(codes), device=codes.device) >= own)
+    codes = torch.where(random_code[:, None, None], batch["noise"], codes)
+    everything_free = random_code & (uniforms[:, -2] < 0.5)
+    return codes, colours, known * ~everything_free[:, None, None]
+
+
+def augment_alike(pixels: torch.Tensor, layout: torch.Tensor, uniforms: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """DiffAugment's translation and cutout (Zhao et al. 2020) of pictures and their masks, differentiable, set by the samples' numbers.
+
+    Args:
+        pixels: (B, 3, H, H). layout: (B, 7, H, H). uniforms: (B, 4) in [0, 1).
+    """
+    size = pixels.shape[-1]
+    reach = size // 8
+    moves = ((uniforms[:, :2] * 2 - 1) * reach).round().long().tolist()
+    centres = (uniforms[:, 2:4] * size).long().tolist()
+    x = F.pad(torch.cat([pixels, layout], 1), (reach,) * 4)
+    # unbind, not indexing: the gradient of x[index] would be a whole batch of zeros for each sample.
+    moved = [
+        sample[:, reach + dy : reach + dy + size, reach + dx : reach + dx + size]
+        for sample, (dy, dx) in zip(x.unbind(), moves, strict=True)
+    ]
+    x = torch.stack(moved)
+    keep = torch.ones(len(x), 1, size, size, device=x.device)
+    half = size // 6
+    for index, (cy, cx) in enumerate(centres):
+        keep[index, :, max(0, cy - half) : cy + half, max(0, cx - half) : cx + half] = 0
+    x = x * keep
+    return x[:, :3], x[:, 3:]
+
+
+def criticise(discriminator, real, fake, layout, uniforms) -> tuple[list, list]:
+    """One forward of the discriminator on real and painted pictures under the same augmentation: their features, scale by scale."""
+    both, layouts = augment_alike(torch.cat([real, fake]), torch.cat([layout, layout]), torch.cat([uniforms, uniforms]))
+    scales = discriminator(both, layouts)
+    halves = [[feature.chunk(2) for feature in scale] for scale in scales]
+    return [[h[0] for h in scale] for scale in halves], [[h[1] for h in scale] for scale in halves]
+
+
+def discriminator_loss(discriminator, real, fake, layout, uniforms) -> torch.Tensor:
+    """Hinge loss of the discriminator on real pictures and detached painted ones."""
+    real_features, fake_features = criticise(discriminator, real, fake.detach(), layout, uniforms)
+    return hinge_discriminator_loss([s[-1].float() for s in real_features], [s[-1].float() for s in fake_features])
+
+
+def painter_losses(discriminator, segmenter, batch, real, fake, layout, colours, known, supervised: int) -> dict[str, torch.Tensor]:
+    """The painter's weighted losses.
+
+    Args:
+        real, fake: (B, 3, R, R) portraits and painted pictures. layout: (B, 7, R, R) masks as drawn.
+        colours, known: what was asked for, see `choose_styles`.
+        supervised: how many samples, half own and half other styles, the segmenter looks at.
+    """
+    own = own_count(len(real))
+    real_features, fake_features = criticise(discriminator, real, fake, layout, batch["uniforms"][:, 8:12])
+    painted_colours, painted = region_means(fake, layout)
+    parts = {
+        "adversarial": hinge_generator_loss([s[-1].float() for s in fake_features]),
+        "matching": sum(
+            feature_loss([f[:own] for f in fakes[:-1]], [r[:own].detach() for r in reals[:-1]])
+            for fakes, reals in zip(fake_features, real_features, strict=True)
+        ),
+        "low_pass": low_pass_loss(fake[:own], real[:own]),
+        "texture": texture_loss(fake[:own], real[:own], layout[:own, HAIR : HAIR + 1]),
+        "colour": colour_loss(painted_colours, colours, known * painted),
+    }
+    # The segmenter sees some samples of both kinds: the last of the own ones and the first of the others.
+    seen = slice(own - (supervised + 1) // 2, own + supervised // 2)
+    seen_own = (supervised + 1) // 2
+    with torch.no_grad():
+        real_logits, wanted = segmenter(real[seen], return_features=True)
+    logits, features = segmenter(fake[seen], return_features=True)
+    parts["perceptual"] = feature_loss([f[:seen_own] for f in features[:4]], [w[:seen_own] for w in wanted[:4]])
+    drawn = batch["drawn"][seen].long()
+    # Where the segmenter fails on the real picture, or the drawing departs from it, its opinion is ignored.
+    trusted = (real_logits.argmax(1) == batch["ids"][seen]) & (drawn == batch["ids"][seen])
+    entropy = F.cross_entropy(logits.float(), drawn, reduction="none")
+    parts["segmentation"] = (entropy * trusted).sum() / trusted.sum().clamp(min=1)
+    return {name: WEIGHTS[name] * value for name, value in parts.items()}
+
+
+@torch.no_grad()
+def reestimate_batch_norm(painter: FacePainter, encoder: StyleEncoder, batches: list[dict], size: int) -> None:
+    """Set the batch norm statistics to averages over `batches`: those of an EMA copy are of other weights (SPADE issues 37, 81)."""
+    norms = [m for m in painter.modules() if isinstance(m, torch.nn.BatchNorm2d)]
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # cumulative average
+    painter.train()
+    for batch in batches:
+        codes, colours, known = choose_styles(encoder, batch)
+        painter(one_hot(batch["drawn"]), codes, colours, known, size=size)
+    painter.eval()
+    for norm in norms:
+        norm.momentum = 0.1
+
+
+@torch.inference_mode()
+def paint_sheet(painter: FacePainter, masks: list[Mask], size: int, seed: int = 0):
+    """A sheet of masks and, below each, two portraits in random styles."""
+    generator = torch.Generator().manual_seed(seed)
+    rows = [[PALETTE[mask.ids] for mask in masks]]
+    layout = one_hot(np.stack([mask.fit(size).ids for mask in masks]))
+    for _ in range(2):
+        codes = torch.randn(len(masks), 5, painter.config.latent_dim, generator=generator)
+        nothing = torch.zeros(len(masks), 5, 3)
+        painted = painter(layout, codes, nothing, nothing[..., :1], size=size)
+        rows.append(list(uint8_from_pixels(painted)))
+    return contact_sheet(rows)
+
+
+def main() -> None:
+    args = parse_args()
+    keep_large_buffers()
+    torch.manual_seed(args.seed)
+    items, held = split_items(find_items(args.train_data_dir, args.masks_dir), args.holdout, args.holdout_seed)
+    pictures, masks = load_all(items, args.resolution)
+    sheet_masks = [Mask.open(item.mask) for item in (held or items)[:8]]
+    if args.pretrained_model_name_or_path:
+        painter = FacePainter.from_pretrained(args.pretrained_model_name_or_path, low_cpu_mem_usage=False)
+    else:
+        painter = FacePainter(**CONFIGURATIONS[args.configuration])
+    if painter.head is not None:
+        painter.head.requires_grad_(False)  # trained by itself on real pictures: train_head
+    discriminator = MultiscaleDiscriminator()
+    if args.discriminator_weights:
+        discriminator.load_state_dict(load_file(args.discriminator_weights))
+    encoder = StyleEncoder.from_pretrained(args.style_encoder, low_cpu_mem_usage=False).eval().requires_grad_(False)
+    segmenter = FaceSegmenter.from_pretrained(args.segmenter, low_cpu_mem_usage=False).eval().requires_grad_(False)
+    painter.train().to(memory_format=torch.channels_last)
+    optimizers = {
+        "painter": torch.optim.Adam([p for p in painter.parameters() if p.requires_grad], lr=args.learning_rate, betas=(0.0, 0.99)),
+        "discriminator": torch.optim.Adam(discriminator.parameters(), lr=args.discriminator_learning_rate, betas=(0.0, 0.99)),
+    }
+    networks = {"painter": painter, "discriminator": discriminator.to(memory_format=torch.channels_last)}
+    run = Run(args, networks, optimizers, ema=("painter",))
+    painter, discriminator = run.networks["painter"], run.networks["discriminator"]
+    encoder.to(run.device)
+    segmenter.to(run.device, memory_format=torch.channels_last)
+    stream = PortraitStream(pictures, masks, encoder.config.image_size, encoder.config.latent_dim, args.seed)
+    supervised = max(1, round(args.supervised_share * args.train_batch_size))
+
+    def finished_painter() -> FacePainter:
+        first = run.step * args.train_batch_size
+        recent = [stack_samples(stream, first + k * 8, 8) for k in range(24)]
+        reestimate_batch_norm(run.ema["painter"], encoder, recent, args.resolution)
+        return run.ema["painter"]
+
+    for batch in run.batches(stream):
+        real, layout = pixels_from_uint8(batch["pixels"]), one_hot(batch["drawn"])
+        real = real.contiguous(memory_format=torch.channels_last)
+        codes, colours, known = choose_styles(encoder, batch)
+        with run.accelerator.accumulate(painter, discriminator), run.accelerator.autocast():
+            fake = painter(layout, codes, colours, known, size=args.resolution).float()
+
+            loss = discriminator_loss(discriminator, real, fake, layout, batch["uniforms"][:, 6:10])
+            run.accelerator.backward(loss)
+            run.optimizers["discriminator"].step()
+            run.optimizers["discriminator"].zero_grad()
+
+            discriminator.requires_grad_(False)
+            parts = painter_losses(discriminator, segmenter, batch, real, fake, layout, colours, known, supervised)
+            run.accelerator.backward(sum(parts.values()))
+            discriminator.requires_grad_(True)
+            run.optimizers["painter"].step()
+            run.optimizers["painter"].zero_grad()
+        run.update_ema()
+        run.log(discriminator=loss.item(), **{name: part.item() for name, part in parts.items()})
+        if (run.step + 1) % args.validation_steps == 0 and run.accelerator.is_main_process:
+            sheets = run.folder / "sheets"
+            sheets.mkdir(exist_ok=True)
+            paint_sheet(finished_painter(), sheet_masks, args.resolution).save(sheets / f"{run.step + 1:07d}.png")
+    if run.accelerator.is_main_process:
+        finished_painter().save_pretrained(run.folder / "painter")
+
+
+def stack_samples(stream: PortraitStream, first: int, count: int) -> dict[str, torch.Tensor]:
+    """Samples first, first + 1, ... of a stream as one batch."""
+    return torch.utils.data.default_collate([stream[first + k] for k in range(count)])
+
+
+if __name__ == "__main__":
+    run_script(main)

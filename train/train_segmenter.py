@@ -1,0 +1,109 @@
+"""Train the face parser on annotated (and, with --masks_dir, pseudo-labelled) pictures.
+
+accelerate launch -m train.train_segmenter --train_data_dir PICTURES --masks_dir ANNOTATIONS --output_dir runs/segmenter
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from safetensors.torch import load_file
+
+from aniface.folders import find_items, load_all, split_items
+from aniface.labels import NUM_LABELS, PALETTE, InputError
+from aniface.losses import segmentation_loss
+from aniface.metrics import confusion, segmentation_scores
+from aniface.models.segmenter import ARTICLE_VERSIONS, FaceSegmenter
+from aniface.processing import pixels_from_uint8
+
+from .augment import augment_pair
+from .common import Run, keep_large_buffers, make_parser, run_script
+from .data import SampleStream, contact_sheet
+
+
+def parse_args():
+    parser = make_parser(__doc__, train_batch_size=12, learning_rate=1e-3, resolution=512)
+    parser.add_argument("--version", choices=tuple(ARTICLE_VERSIONS), default="v3", help="which of the article's U-Nets")
+    parser.add_argument("--encoder_weights", help="safetensors file of an ImageNet MobileNetV2 (transformers' layout)")
+    parser.add_argument("--encoder_learning_rate", type=float, default=3e-4)
+    return parser.parse_args()
+
+
+def build_segmenter(args) -> FaceSegmenter:
+    """A pretrained segmenter, or a new one whose encoder starts from ImageNet weights if given."""
+    if args.pretrained_model_name_or_path:
+        return FaceSegmenter.from_pretrained(args.pretrained_model_name_or_path, low_cpu_mem_usage=False)
+    model = FaceSegmenter(**ARTICLE_VERSIONS[args.version])
+    if args.encoder_weights:
+        state = {k: v for k, v in load_file(args.encoder_weights).items() if not k.startswith("conv_1x1.")}
+        try:
+            model.encoder.load_state_dict(state)
+        except RuntimeError as error:
+            raise InputError(f"{args.encoder_weights}: is not a MobileNetV2 in transformers' layout ({str(error).splitlines()[1].strip()[:80]})") from None
+    return model
+
+
+def class_weights(masks: np.ndarray) -> torch.Tensor:
+    """1 / sqrt(share of the class), normalised to mean 1: rare classes count more."""
+    shares = np.bincount(masks.ravel(), minlength=NUM_LABELS) / masks.size
+    weights = 1 / np.sqrt(np.maximum(shares, 1e-4))
+    return torch.tensor(weights / weights.mean(), dtype=torch.float32)
+
+
+@torch.inference_mode()
+def predict(model: FaceSegmenter, pictures: np.ndarray) -> np.ndarray:
+    """(N, R, R, 3) uint8 -> (N, R, R) uint8 class ids."""
+    return np.concatenate([model(pixels_from_uint8(batch)).argmax(1).byte().numpy() for batch in np.array_split(pictures, len(pictures))])
+
+
+def validate(model: FaceSegmenter, pictures: np.ndarray, masks: np.ndarray, path) -> dict[str, float]:
+    """Scores on held-out pairs; writes a sheet of true and guessed masks (never the pictures)."""
+    guesses = predict(model, pictures)
+    contact_sheet([[PALETTE[t] for t in masks[:8]], [PALETTE[g] for g in guesses[:8]]]).save(path)
+    return segmentation_scores(sum(confusion(t, g) for t, g in zip(masks, guesses, strict=True)))
+
+
+def main() -> None:
+    args = parse_args()
+    keep_large_buffers()
+    torch.manual_seed(args.seed)
+    train_items, held_items = split_items(find_items(args.train_data_dir, args.masks_dir), args.holdout, args.holdout_seed)
+    pictures, masks = load_all(train_items, args.resolution)
+    held_pictures, held_masks = load_all(held_items, args.resolution)
+    model = build_segmenter(args).to(memory_format=torch.channels_last)
+    decoder = [p for name, p in model.named_parameters() if not name.startswith("encoder.")]
+    groups = [
+        {"params": decoder, "lr": args.learning_rate},
+        {"params": list(model.encoder.parameters()), "lr": args.encoder_learning_rate},
+    ]
+    optimizer = torch.optim.AdamW(groups, weight_decay=1e-4)
+    run = Run(args, {"segmenter": model}, {"segmenter": optimizer}, ema=("segmenter",))
+    network, optimizer = run.networks["segmenter"], run.optimizers["segmenter"]
+    weights = class_weights(masks).to(run.device)
+
+    def make_sample(index: int, rng: np.random.Generator) -> dict:
+        pixels, ids = augment_pair(pixels_from_uint8(pictures[index]), torch.from_numpy(masks[index]).long(), rng)
+        return {"pixels": pixels, "ids": ids}
+
+    for batch in run.batches(SampleStream(len(pictures), make_sample, args.seed)):
+        network.train()
+        with run.accelerator.accumulate(network):
+            logits = network(batch["pixels"].to(memory_format=torch.channels_last))
+            loss = segmentation_loss(logits.float(), batch["ids"], weights)
+            run.accelerator.backward(loss)
+            run.accelerator.clip_grad_norm_(network.parameters(), 1.0)
+            optimizer.step()
+            optimizer.zero_grad()
+        run.update_ema()
+        run.log(loss=loss.item())
+        if len(held_pictures) and (run.step + 1) % args.validation_steps == 0:
+            scores = validate(run.ema["segmenter"], held_pictures, held_masks, run.folder / "validation.png")
+            print({k: round(v, 4) for k, v in scores.items()}, flush=True)
+    if run.accelerator.is_main_process:
+        run.ema["segmenter"].save_pretrained(run.folder / "model")
+        if len(held_pictures):
+            print({k: round(v, 4) for k, v in validate(run.ema["segmenter"], held_pictures, held_masks, run.folder / "validation.png").items()})
+
+
+if __name__ == "__main__":
+    run_script(main)

@@ -1,0 +1,81 @@
+"""Train the style VAE: the encoder gives each region of a portrait a code, a painter decodes mask and codes.
+
+accelerate launch -m train.train_style_vae --train_data_dir PICTURES --masks_dir MASKS --features runs/segmenter/model --output_dir runs/vae
+"""
+
+from __future__ import annotations
+
+import torch
+
+from aniface.folders import find_items, load_all, split_items
+from aniface.losses import feature_loss, low_pass_loss, vae_divergence
+from aniface.models.painter import FacePainter
+from aniface.models.segmenter import FaceSegmenter
+from aniface.models.style_encoder import StyleEncoder, region_means
+from aniface.processing import one_hot, pixels_from_uint8, uint8_from_pixels
+
+from .common import Run, keep_large_buffers, make_parser, run_script
+from .data import contact_sheet
+from .portraits import PortraitStream
+
+
+def parse_args():
+    parser = make_parser(__doc__, resolution=128, learning_rate=1e-3, train_batch_size=16, ema_decay=0.995)
+    parser.add_argument("--features", required=True, help="segmenter folder or hub id whose frozen encoder gives the perceptual loss")
+    parser.add_argument("--divergence_weight", type=float, default=0.02, help="weight of the KL divergence")
+    parser.add_argument("--colour_dropout", type=float, default=0.5, help="how often a region's colour is hidden from the decoder")
+    return parser.parse_args()
+
+
+def vae_loss(encoder, decoder, features, batch: dict, divergence_weight: float, colour_dropout: float):
+    """Reconstruction and divergence of a batch: (loss, parts, painted, real)."""
+    real, layout = pixels_from_uint8(batch["pixels"]), one_hot(batch["ids"])
+    style_picture, style_layout = pixels_from_uint8(batch["style_pixels"]), one_hot(batch["style_ids"])
+    mean, log_variance = encoder(style_picture, style_layout)
+    colours, present = region_means(style_picture, style_layout)
+    codes = mean + batch["noise"] * (0.5 * log_variance).exp()
+    known = present * (batch["uniforms"][:, : present.shape[1], None] > colour_dropout)
+    painted = decoder(layout, codes, colours, known, size=real.shape[-1]).float()
+    with torch.no_grad():
+        wanted = features.encoder(real)[:4]
+    parts = {
+        "pixel": 5 * (painted - real).abs().mean(),
+        "low_pass": 5 * low_pass_loss(painted, real),
+        "perceptual": feature_loss(features.encoder(painted)[:4], wanted),
+        "divergence": divergence_weight * vae_divergence(mean.float(), log_variance.float()),
+    }
+    return sum(parts.values()), parts, painted, real
+
+
+def main() -> None:
+    args = parse_args()
+    keep_large_buffers()
+    torch.manual_seed(args.seed)
+    items, _ = split_items(find_items(args.train_data_dir, args.masks_dir), args.holdout, args.holdout_seed)
+    pictures, masks = load_all(items, args.resolution)
+    encoder, decoder = StyleEncoder(), FacePainter().to(memory_format=torch.channels_last)
+    features = FaceSegmenter.from_pretrained(args.features, low_cpu_mem_usage=False).eval().requires_grad_(False)
+    optimizer = torch.optim.Adam([*encoder.parameters(), *decoder.parameters()], lr=args.learning_rate, betas=(0.5, 0.99))
+    run = Run(args, {"encoder": encoder, "decoder": decoder}, {"both": optimizer}, ema=("encoder", "decoder"))
+    encoder, decoder, optimizer = run.networks["encoder"], run.networks["decoder"], run.optimizers["both"]
+    features.to(run.device, memory_format=torch.channels_last)
+    stream = PortraitStream(pictures, masks, encoder.config.image_size, encoder.config.latent_dim, args.seed)
+    for batch in run.batches(stream):
+        with run.accelerator.accumulate(encoder, decoder), run.accelerator.autocast():
+            loss, parts, painted, real = vae_loss(encoder, decoder, features, batch, args.divergence_weight, args.colour_dropout)
+            run.accelerator.backward(loss)
+            run.accelerator.clip_grad_norm_([*encoder.parameters(), *decoder.parameters()], 5.0)
+            optimizer.step()
+            optimizer.zero_grad()
+        run.update_ema()
+        run.log(**{name: part.item() for name, part in parts.items()})
+        if (run.step + 1) % args.validation_steps == 0:
+            sheet = [list(uint8_from_pixels(real[:8])), list(uint8_from_pixels(painted[:8]))]
+            contact_sheet(sheet).save(run.folder / "reconstructions.png")
+    if run.accelerator.is_main_process:
+        run.ema["encoder"].save_pretrained(run.folder / "style_encoder")
+        run.ema["decoder"].save_pretrained(run.folder / "painter")
+
+
+if __name__ == "__main__":
+    run_script(main)
