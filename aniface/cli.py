@@ -30,7 +30,9 @@ def main(arguments: list[str] | None = None) -> int:
 def build_parser() -> argparse.ArgumentParser:
     from . import __version__
 
-    parser = argparse.ArgumentParser(prog="aniface", description="Draw a flat 7-colour map of a face, get an anime portrait that follows it.")
+    parser = argparse.ArgumentParser(
+        prog="aniface", description="Draw a flat 7-colour map of a face, get an anime portrait that follows it."
+    )
     parser.add_argument("--version", action="version", version=f"aniface {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
@@ -154,7 +156,9 @@ def run_segment(args) -> int:
     check_output(str(output / "failed.txt"))
     pipe = load_pipeline(args.model)
     failed = []
-    progress = tqdm(segment_folder(pipe.segment, pictures, output, resume=args.resume), total=len(pictures), unit="picture", file=sys.stderr)
+    progress = tqdm(
+        segment_folder(pipe.segment, pictures, output, resume=args.resume), total=len(pictures), unit="picture", file=sys.stderr
+    )
     for outcome in progress:
         if outcome.error:
             failed.append(outcome)

@@ -86,6 +86,9 @@ def markdown_table(report: dict) -> str:
         lines.append(f"| {name.replace('_', ' ')} | " + " | ".join(f"{row[column]:.3f}" for column in columns) + " |")
     if "hair" in report:
         hair = report["hair"]
-        lines += ["", f"Hair asked to be {hair['asked']}: named so in {hair['named_so']:.0%}, median CIEDE2000 {hair['median_ciede2000']:.1f}."]
+        lines += [
+            "",
+            f"Hair asked to be {hair['asked']}: named so in {hair['named_so']:.0%}, median CIEDE2000 {hair['median_ciede2000']:.1f}.",
+        ]
     lines += ["", f"Median time: {report['milliseconds']:.0f} ms on {report['threads']} threads."]
     return "\n".join(lines) + "\n"

@@ -47,7 +47,9 @@ def find_items(train_data_dir: str | Path, masks_dirs: list[str | Path] = (), ne
         if mask or not need_masks:
             items.append(Item(picture.stem, picture, mask))
     if not items:
-        raise InputError(f"{folder}: holds {len(pictures)} pictures and none with a mask; expected NAME.png with NAME.json or NAME.mask.png")
+        raise InputError(
+            f"{folder}: holds {len(pictures)} pictures and none with a mask; expected NAME.png with NAME.json or NAME.mask.png"
+        )
     return items
 
 
@@ -112,9 +114,7 @@ def list_pictures(folder: Path) -> list[Path]:
     return pictures
 
 
-def segment_folder(
-    segment: Callable[[Image.Image], Mask], pictures: list[Path], output: Path, resume: bool = False
-) -> Iterator[Outcome]:
+def segment_folder(segment: Callable[[Image.Image], Mask], pictures: list[Path], output: Path, resume: bool = False) -> Iterator[Outcome]:
     """Write a mask PNG for each picture into `output`; yields after each one. A broken picture costs nothing but itself."""
     for picture in pictures:
         target = output / f"{picture.stem}.png"

@@ -38,9 +38,7 @@ LABELS_15 = {
     "clothes": "clothes",
     "hand": "skin",
 }
-ID_OF_LABEL = {name: LABELS.index(seven) for name, seven in LABELS_15.items()} | {
-    name: index for index, name in enumerate(LABELS)
-}
+ID_OF_LABEL = {name: LABELS.index(seven) for name, seven in LABELS_15.items()} | {name: index for index, name in enumerate(LABELS)}
 
 # Styles are given per style region. Skin, face and mouth share one: a neck has the colour of its face.
 STYLE_REGIONS = ("background", "skin", "eye", "hair", "clothes")

@@ -71,7 +71,9 @@ class AnifacePipeline(DiffusionPipeline):
             InputError: no such folder, or weights are missing from it.
         """
         path = BUNDLED_WEIGHTS if pretrained_model_name_or_path is None else pretrained_model_name_or_path
-        if not Path(path).is_dir() and (Path(path).exists() or Path(path).is_absolute() or str(path).count("/") != 1 or str(path)[0] in ".~"):
+        if not Path(path).is_dir() and (
+            Path(path).exists() or Path(path).is_absolute() or str(path).count("/") != 1 or str(path)[0] in ".~"
+        ):
             raise InputError(f"{path}: no such model folder; expected a folder made by save_pretrained, or a hub id such as me/my-aniface")
         kwargs.setdefault("dtype", torch.float32)
         kwargs.setdefault("use_safetensors", True)
@@ -99,7 +101,7 @@ class AnifacePipeline(DiffusionPipeline):
         """
         picture = to_rgb_picture(picture)
         size = self.segmenter.config.image_size
-        probabilities = self.segmenter.predict(self._pixels(picture, size))[0].cpu().numpy()
+        probabilities = self.segmenter.predict(self._pixels(picture, size), average_mirrored=True)[0].cpu().numpy()
         left, top, right, bottom = letterbox_window(*picture.size, size)
         best = np.full((picture.height, picture.width), -1, np.float32)
         ids = np.zeros((picture.height, picture.width), np.uint8)

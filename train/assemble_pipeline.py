@@ -8,16 +8,15 @@ from __future__ import annotations
 
 import argparse
 import shutil
-import tempfile
 from pathlib import Path
 
 import torch
 
 from aniface.labels import InputError
-from aniface.pipeline import AnifacePipeline
 from aniface.models.painter import FacePainter
 from aniface.models.segmenter import FaceSegmenter
 from aniface.models.style_encoder import StyleEncoder
+from aniface.pipeline import AnifacePipeline
 
 from .common import run_script
 
@@ -37,13 +36,21 @@ def main() -> None:
         networks[name] = kind.from_pretrained(getattr(args, name), low_cpu_mem_usage=False)
     pipe = AnifacePipeline(**networks).to(dtype=torch.float16)
     output = Path(args.output_dir)
+    if output.exists() and not (output / "model_index.json").exists():
+        raise InputError(f"{output}: exists and is no pipeline folder; choose another --output_dir")
     output.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=output.parent) as folder:
-        pipe.save_pretrained(folder)
+    fresh, old = output.with_name(output.name + ".new"), output.with_name(output.name + ".old")
+    for leftover in (fresh, old):
+        shutil.rmtree(leftover, ignore_errors=True)
+    pipe.save_pretrained(fresh)
+    for path in fresh.rglob("*.safetensors"):
+        path.chmod(0o644)
+    if output.exists():
         if (output / "README.md").exists():
-            shutil.copy(output / "README.md", folder)
-        shutil.rmtree(output, ignore_errors=True)
-        shutil.copytree(folder, output)
+            shutil.copy(output / "README.md", fresh)
+        output.rename(old)
+    fresh.rename(output)
+    shutil.rmtree(old, ignore_errors=True)
     total = sum(path.stat().st_size for path in output.rglob("*.safetensors"))
     print(f"{output}: {total / 1e6:.1f} MB of weights")
 

@@ -46,7 +46,12 @@ def make_parser(description: str, **defaults) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     add = parser.add_argument
     add("--train_data_dir", required=True, help="folder of pictures, each with NAME.json (labelme) or NAME.mask.png beside it")
-    add("--masks_dir", action="append", default=[], help="folder with NAME.json or NAME.png masks; may be given several times, the first wins")
+    add(
+        "--masks_dir",
+        action="append",
+        default=[],
+        help="folder with NAME.json or NAME.png masks; may be given several times, the first wins",
+    )
     add("--output_dir", required=True, help="where checkpoints, logs, pictures and the trained model go")
     add("--pretrained_model_name_or_path", help="a model folder or hub id to start from")
     add("--resolution", type=int, default=256, help="side of the training pictures in pixels")

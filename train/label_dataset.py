@@ -21,6 +21,7 @@ from aniface.processing import fit_picture, pixels_from_uint8, to_rgb_picture
 
 from .common import keep_large_buffers, run_script
 
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--train_data_dir", required=True, help="folder of pictures")
@@ -52,6 +53,7 @@ def main() -> None:
     print(f"{len(outcomes)} of {len(mine)} labelled, {sum(o.error is not None for o in outcomes)} failed")
     if state.num_processes == 1:
         write_failures(outcomes, output)
+
 
 if __name__ == "__main__":
     run_script(main)

@@ -25,7 +25,7 @@ def sloppy_ids(ids: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     grid = random_grid(rng, size, rotate=2, scale=(0.97, 1.03), shift=0.01, warp=0.008)
     if grid[0, 0, 0, 0] > grid[0, 0, -1, 0]:
         grid = grid.flip(2)  # never mirrored: the picture stays as it is
-    bent = F.grid_sample(torch.from_numpy(ids)[None, None].float(), grid, mode="nearest", padding_mode="border", align_corners=False)
+    bent = F.grid_sample(torch.tensor(ids)[None, None].float(), grid, mode="nearest", padding_mode="border", align_corners=False)
     ids = bent[0, 0].numpy().astype(np.uint8)
     if rng.random() < 0.7:
         ids = vote_resize(vote_resize(ids, int(size * rng.uniform(0.15, 0.5))), size)

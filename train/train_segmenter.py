@@ -39,7 +39,9 @@ def build_segmenter(args) -> FaceSegmenter:
         try:
             model.encoder.load_state_dict(state)
         except RuntimeError as error:
-            raise InputError(f"{args.encoder_weights}: is not a MobileNetV2 in transformers' layout ({str(error).splitlines()[1].strip()[:80]})") from None
+            raise InputError(
+                f"{args.encoder_weights}: is not a MobileNetV2 in transformers' layout ({str(error).splitlines()[1].strip()[:80]})"
+            ) from None
     return model
 
 
@@ -48,6 +50,16 @@ def class_weights(masks: np.ndarray) -> torch.Tensor:
     shares = np.bincount(masks.ravel(), minlength=NUM_LABELS) / masks.size
     weights = 1 / np.sqrt(np.maximum(shares, 1e-4))
     return torch.tensor(weights / weights.mean(), dtype=torch.float32)
+
+
+@torch.no_grad()
+def undo_class_weights(model: FaceSegmenter, weights: torch.Tensor) -> None:
+    """Take the class weights of the loss out of the trained logits again: they help learning, yet inflate the rare classes.
+
+    A network trained with weights w estimates w * p / sum(w * p), so log(w) is subtracted from its logits (prior correction; Menon et al.
+    2021, "Long-Tail Learning via Logit Adjustment").
+    """
+    model.head.bias -= weights.log()
 
 
 @torch.inference_mode()
@@ -100,9 +112,15 @@ def main() -> None:
             scores = validate(run.ema["segmenter"], held_pictures, held_masks, run.folder / "validation.png")
             print({k: round(v, 4) for k, v in scores.items()}, flush=True)
     if run.accelerator.is_main_process:
+        undo_class_weights(run.ema["segmenter"], weights)
         run.ema["segmenter"].save_pretrained(run.folder / "model")
         if len(held_pictures):
-            print({k: round(v, 4) for k, v in validate(run.ema["segmenter"], held_pictures, held_masks, run.folder / "validation.png").items()})
+            print(
+                {
+                    k: round(v, 4)
+                    for k, v in validate(run.ema["segmenter"], held_pictures, held_masks, run.folder / "validation.png").items()
+                }
+            )
 
 
 if __name__ == "__main__":

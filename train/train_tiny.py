@@ -19,11 +19,28 @@ from .toy_data import write_toy_data
 def commands(folder: Path, steps: int) -> list[list[str]]:
     """The command lines of the chain, in order."""
     data = ["--train_data_dir", f"{folder}/data", "--train_batch_size", "4", "--max_train_steps", str(steps), "--resolution", "128"]
-    data += ["--logging_steps", "1", "--checkpointing_steps", str(steps), "--validation_steps", str(steps), "--resume_from_checkpoint", "latest"]
+    data += [
+        "--logging_steps",
+        "1",
+        "--checkpointing_steps",
+        str(steps),
+        "--validation_steps",
+        str(steps),
+        "--resume_from_checkpoint",
+        "latest",
+    ]
     segmenter, style, painter = f"{folder}/segmenter/model", f"{folder}/vae/style_encoder", f"{folder}/painter/painter"
     return [
         ["train.train_segmenter", *data, "--holdout", "2", "--output_dir", f"{folder}/segmenter"],
-        ["train.label_dataset", "--train_data_dir", f"{folder}/data", "--pretrained_model_name_or_path", segmenter, "--output_dir", f"{folder}/masks"],
+        [
+            "train.label_dataset",
+            "--train_data_dir",
+            f"{folder}/data",
+            "--pretrained_model_name_or_path",
+            segmenter,
+            "--output_dir",
+            f"{folder}/masks",
+        ],
         ["train.train_style_vae", *data, "--masks_dir", f"{folder}/masks", "--features", segmenter, "--output_dir", f"{folder}/vae"],
         [
             *["train.train_painter", *data, "--masks_dir", f"{folder}/masks", "--style_encoder", style, "--segmenter", segmenter],

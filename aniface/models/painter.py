@@ -53,6 +53,7 @@ class SubpixelHead(nn.Module):
 class FacePainter(ModelMixin, ConfigMixin):
     """Paints a portrait from a mask, starting from an 8x8 grid and doubling the resolution block by block.
 
+    Each region starts as the flat colour of its style, as in cel animation, and the blocks add shading, outlines and detail to it.
     Each resolution from `rgb_size` up adds its own RGB part (skip generator, Karras et al. 2020, "StyleGAN2", section 4.1), so the
     network paints at any of its resolutions and can be trained from coarse to fine.
 
@@ -94,6 +95,7 @@ class FacePainter(ModelMixin, ConfigMixin):
                 self.to_rgb[str(size)] = nn.Conv2d(outputs, 3, 3, padding=1)
                 nn.init.normal_(self.to_rgb[str(size)].weight, std=0.01)
                 nn.init.zeros_(self.to_rgb[str(size)].bias)
+        self.flat_colour = nn.Linear(style_channels, 3)
         self.head = SubpixelHead(head_channels) if head_channels else None
 
     @property
@@ -134,6 +136,7 @@ class FacePainter(ModelMixin, ConfigMixin):
             if str(side) in self.to_rgb:
                 part = self.to_rgb[str(side)](F.leaky_relu(x, 0.2))
                 rgb = part if rgb is None else part + F.interpolate(rgb, scale_factor=2, mode="bilinear")
+        rgb = rgb + scatter_regions(self.flat_colour(styles), shares[min(size, self.trunk_size)])
         return self.head(rgb, layout) if size > self.trunk_size else rgb
 
     @staticmethod

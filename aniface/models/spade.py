@@ -70,5 +70,6 @@ class RegionBlock(nn.Module):
         y = self.conv1(F.leaky_relu(self.norm1(x, low, styles), 0.2))
         x = self.skip(x)
         if self.upsample:
-            x, y = (F.interpolate(t, scale_factor=2, mode="nearest") for t in (x, y))
+            # Bilinear: nearest neighbours leave a tartan of the coarse grids in flat regions.
+            x, y = (F.interpolate(t, scale_factor=2, mode="bilinear") for t in (x, y))
         return x + self.conv2(F.leaky_relu(self.norm2(y, high, styles), 0.2))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from PIL import Image
 
 from ..labels import InputError, Mask, open_picture
+from ..processing import to_rgb_picture
 from .canvas import decode_mask, encode_mask
 
 AUTO = "auto"
@@ -43,9 +44,13 @@ class Handlers:
             raise InputError("there is no reference picture; upload a portrait first")
         return encode_mask(self.pipe.segment(picture))
 
-    def load_picture(self, path: str | None) -> Image.Image | None:
-        """An uploaded reference picture, checked before it is decoded."""
-        return without_path(path, open_picture) if path else None
+    def load_picture(self, path: str | None) -> Image.Image:
+        """An uploaded reference picture, checked before it is decoded, at most 1024 px a side."""
+        if not path:
+            raise InputError("no file was chosen; choose a portrait")
+        picture = to_rgb_picture(without_path(path, open_picture))
+        picture.thumbnail((1024, 1024))
+        return picture
 
 
 def without_path(path: str, read):

@@ -50,22 +50,35 @@ def build_studio(pipe) -> gr.Blocks:
                 canvas = mask_canvas(starts["bob"], elem_id="canvas", label="Face map")
             with gr.Column(min_width=320):
                 result = gr.Image(
-                    label="Portrait", elem_id="portrait", format="png", interactive=False, show_label=False, buttons=["download", "fullscreen"]
+                    label="Portrait",
+                    elem_id="portrait",
+                    format="png",
+                    interactive=False,
+                    show_label=False,
+                    buttons=["download", "fullscreen"],
                 )
                 with gr.Row():
                     paint_button = gr.Button("Paint", variant="primary", elem_id="paint", min_width=80)
                     variants_button = gr.Button("4 variants", elem_id="variants", min_width=80)
                     live = gr.Checkbox(True, label="Live", info="repaint after each stroke", elem_id="live", min_width=120)
             with gr.Column(min_width=260, scale=0):
-                hair = gr.Dropdown([AUTO, *HAIR_COLORS], value=AUTO, label="Hair colour", elem_id="hair", allow_custom_value=True, info="or #rrggbb")
-                strength = gr.Slider(0, 1.5, 1.0, step=0.05, label="Hair colour strength", elem_id="strength")
+                hair = gr.Dropdown(
+                    [AUTO, *HAIR_COLORS], value=AUTO, label="Hair colour", elem_id="hair", allow_custom_value=True, info="or #rrggbb"
+                )
+                strength = gr.Slider(0, 1.5, 1.0, step=0.05, label="Strength", elem_id="strength")
                 with gr.Row():
                     seed = gr.Number(0, label="Style seed", precision=0, minimum=0, elem_id="seed", min_width=100)
-                    dice = gr.Button("🎲", elem_id="dice", min_width=40, scale=0)
-                reference_file = gr.File(label="Reference picture (style)", elem_id="reference", file_types=["image"], height=90)
-                segment_button = gr.Button("Mask from this picture", elem_id="segment")
-                mask_file = gr.File(label="Load a mask (PNG or labelme JSON)", elem_id="upload", file_types=["image", ".json"], height=90)
-                download = gr.DownloadButton("Save the mask", elem_id="download")
+                    dice = gr.Button("Random style", elem_id="dice", min_width=60)
+                with gr.Row():
+                    reference_button = gr.UploadButton("Reference picture", file_types=["image"], elem_id="reference", min_width=110)
+                    forget_button = gr.Button("No reference", elem_id="forget", min_width=90)
+                preview = gr.Image(
+                    label="Style of", elem_id="preview", interactive=False, visible=False, height=110, format="png", buttons=[]
+                )
+                segment_button = gr.Button("Mask from the reference", elem_id="segment")
+                with gr.Row():
+                    mask_button = gr.UploadButton("Load a mask", file_types=["image", ".json"], elem_id="upload", min_width=90)
+                    download = gr.DownloadButton("Save the mask", elem_id="download", min_width=90)
         variants = gr.Gallery(label="Variants", columns=4, elem_id="gallery", visible=False, format="png", height=240)
         gallery = gr.Gallery(
             [(mask.to_rgb(), name) for name, mask in starts.items()],
@@ -101,11 +114,19 @@ def build_studio(pipe) -> gr.Blocks:
         variants_button.click(paint_variants, style, variants, api_visibility="private", **shared)
         dice.click(lambda: random.randrange(1_000_000), None, seed, api_visibility="private")
         private = {"api_visibility": "private"}
-        loaded = reference_file.change(friendly(do.load_picture), reference_file, reference, **private)
+
+        @friendly
+        def take_reference(path):
+            picture = do.load_picture(path)
+            return picture, gr.Image(picture, visible=True)
+
+        loaded = reference_button.upload(take_reference, reference_button, [reference, preview], **private)
         loaded.success(**live_args)
+        forgotten = forget_button.click(lambda: (None, gr.Image(visible=False)), None, [reference, preview], **private)
+        forgotten.success(**live_args)
         masked = segment_button.click(friendly(do.mask_from_picture), reference, canvas, **shared, **private)
         masked.success(**live_args)
-        uploaded = mask_file.upload(friendly(do.load_mask), mask_file, canvas, **private)
+        uploaded = mask_button.upload(friendly(do.load_mask), mask_button, canvas, **private)
         uploaded.success(**live_args)
         download.click(friendly(save_palette_png), canvas, download, **private)
 

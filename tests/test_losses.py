@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+import torch
+
+from aniface import losses
+
+
+def test_segmentation_loss_falls_to_nothing_on_the_truth():
+    ids = torch.randint(0, 7, (2, 16, 16))
+    right = torch.nn.functional.one_hot(ids, 7).movedim(-1, 1) * 20.0
+    assert losses.segmentation_loss(right, ids) < 0.01 < 1 < losses.segmentation_loss(-right, ids)
+    assert losses.segmentation_loss(right, ids, torch.rand(7) + 0.5) < 0.01
+
+
+def test_borders_weigh_more():
+    ids = torch.zeros(1, 12, 12, dtype=torch.long)
+    ids[:, :, 6:] = 3
+    weights = losses.border_weights(ids, width=2, extra=1.0)
+    assert weights[0, 0].tolist() == [1] * 4 + [2] * 4 + [1] * 4
+
+
+def test_divergence_of_a_standard_normal_is_zero():
+    zero = torch.zeros(2, 5, 4)
+    assert losses.vae_divergence(zero, zero) == 0
+    assert torch.isclose(losses.vae_divergence(zero + 1, zero), torch.tensor(2.0))
+
+
+def test_hinge_losses():
+    high, low = [torch.full((2, 1, 3, 3), 2.0)], [torch.full((2, 1, 3, 3), -2.0)]
+    assert losses.hinge_discriminator_loss(high, low) == 0 and losses.hinge_discriminator_loss(low, high) == 6
+    assert losses.hinge_generator_loss(high) == -2
+
+
+def test_colour_loss_counts_known_regions_only():
+    painted, asked = torch.zeros(1, 2, 3), torch.ones(1, 2, 3)
+    asked[:, 1] = 9
+    known = torch.tensor([[[1.0], [0.0]]])
+    assert losses.colour_loss(painted, asked, known) == 1
+    assert losses.colour_loss(painted, asked, known * 0) == 0
+
+
+def test_texture_loss_sees_noise_inside_only():
+    flat, inside = torch.zeros(1, 3, 16, 16), torch.zeros(1, 1, 16, 16)
+    inside[..., :8] = 1
+    noisy_out = flat.clone()
+    noisy_out[..., 12:] = torch.randn(1, 3, 16, 4)
+    noisy_in = flat.clone()
+    noisy_in[..., :4] = torch.randn(1, 3, 16, 4)
+    assert losses.texture_loss(noisy_out, flat, inside) == 0 < losses.texture_loss(noisy_in, flat, inside)
+
+
+def test_feature_and_low_pass_losses_are_zero_on_equals():
+    x = [torch.randn(2, 3, 8, 8)]
+    assert losses.feature_loss(x, x) == 0 and losses.low_pass_loss(x[0], x[0]) == 0

@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from aniface.folders import find_items, load_all, split_items
+from aniface.labels import MOUTH
+from aniface.models.mobilenet_v2 import FEATURE_CHANNELS, MobileNetV2Features
+from train.augment import augment_pair, random_grid, warp_pair
+from train.data import SampleStream
+from train.portraits import PortraitStream, sloppy_ids
+from train.train_painter import augment_alike
+
+
+def test_holdouts_are_nested_and_stable(toy_folder):
+    items = find_items(toy_folder)
+    _, few = split_items(items, 3)
+    train, many = split_items(items, 6)
+    assert [i.name for i in many[:3]] == [i.name for i in few]
+    assert not {i.name for i in train} & {i.name for i in many} and len(train) == 10
+
+
+def test_a_stream_visits_every_item_once_an_epoch_whoever_asks():
+    def stream():
+        return SampleStream(7, lambda index, rng: (index, rng.random()), seed=3)
+
+    first, second = stream(), stream()
+    samples = [first[n] for n in range(21)]
+    assert [second[n] for n in reversed(range(21))] == samples[::-1]
+    for epoch in range(3):
+        assert sorted(index for index, _ in samples[7 * epoch : 7 * epoch + 7]) == list(range(7))
+    assert len({number for _, number in samples}) == 21
+
+
+def test_picture_and_mask_stay_aligned_under_augmentation():
+    """The mask painted as a picture must come out as the mask does."""
+    ids = torch.zeros(96, 96, dtype=torch.long)
+    ids[30:70, 20:60] = 6
+    picture = (ids[None].float() / 3 - 1).expand(3, -1, -1).contiguous()
+    for seed in range(20):
+        warped, mask = warp_pair(picture, ids, random_grid(np.random.default_rng(seed), 96))
+        assert abs((warped[0] + 1) * 3 - mask).gt(3).float().mean() < 0.005
+
+
+def test_augmentation_is_reproducible_and_keeps_shapes_and_ranges(toy_folder):
+    pictures, masks = load_all(find_items(toy_folder)[:1], 64)
+    pixels = torch.from_numpy(pictures[0]).movedim(-1, 0) / 127.5 - 1
+    ids = torch.from_numpy(masks[0]).long()
+    first, second = (augment_pair(pixels, ids, np.random.default_rng(4)) for _ in range(2))
+    assert torch.equal(first[0], second[0]) and torch.equal(first[1], second[1])
+    assert first[0].shape == (3, 64, 64) and first[0].abs().max() <= 1 and first[1].max() <= 6
+
+
+def test_sloppy_masks_stay_near_their_masks(toy_mask):
+    ids = toy_mask.fit(128).ids
+    without_mouth = 0
+    for seed in range(40):
+        drawn = sloppy_ids(ids, np.random.default_rng(seed))
+        assert drawn.dtype == np.uint8 and (drawn == ids).mean() > 0.93
+        without_mouth += not (drawn == MOUTH).any()
+    assert 0 < without_mouth < 20
+
+
+def test_portrait_samples(toy_folder):
+    pictures, masks = load_all(find_items(toy_folder), 128)
+    sample = PortraitStream(pictures, masks, style_size=64, latent_dim=4, seed=0)[5]
+    shapes = {name: value.shape for name, value in sample.items()}
+    assert shapes["pixels"] == (128, 128, 3) and shapes["style_pixels"] == (64, 64, 3) and shapes["noise"] == (5, 4)
+
+
+def test_discriminator_augmentation_moves_picture_and_mask_alike():
+    layout = torch.zeros(4, 7, 64, 64)
+    layout[:, 5, 20:40, 20:40] = 1
+    moved, masks = augment_alike(layout[:, 5:6].repeat(1, 3, 1, 1), layout, torch.rand(4, 4))
+    assert torch.equal(moved[:, 0], masks[:, 5])
+    assert not torch.equal(masks, layout)
+
+
+def test_the_encoder_has_the_pretrained_layout():
+    """Names and shapes of transformers' MobileNetV2Model 1.0, without its last 1x1 convolution."""
+    state = MobileNetV2Features().state_dict()
+    assert state["conv_stem.first_conv.convolution.weight"].shape == (32, 3, 3, 3)
+    assert state["layer.15.reduce_1x1.convolution.weight"].shape == (320, 960, 1, 1)
+    assert len(state) == 306
+    maps = MobileNetV2Features().eval()(torch.zeros(1, 3, 64, 64))
+    assert [(m.shape[1], m.shape[2]) for m in maps] == list(zip(FEATURE_CHANNELS, (32, 16, 8, 4, 2), strict=True))

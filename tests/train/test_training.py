@@ -1,0 +1,101 @@
+"""The real scripts on toy data: the whole chain, and a run that is killed."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from aniface import AnifacePipeline, FacePainter, FaceSegmenter, Mask, StyleEncoder
+from train.train_tiny import commands
+
+
+@pytest.fixture(scope="module")
+def chain(tmp_path_factory):
+    """A folder in which every script of the chain has run for two steps."""
+    folder = tmp_path_factory.mktemp("tiny")
+    subprocess.run([sys.executable, "-m", "train.train_tiny", "--output_dir", str(folder)], check=True, timeout=900)
+    return folder
+
+
+def test_the_chain_ends_in_a_pipeline_that_paints(chain):
+    pipe = AnifacePipeline.from_pretrained(chain / "pipeline")
+    mask = Mask.open(sorted((chain / "data").glob("*.json"))[0])
+    assert np.isfinite(np.asarray(pipe(mask).images[0], float)).all()
+    assert len(list((chain / "masks").glob("*.png"))) == 8
+    with (chain / "painter" / "log.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 2 and float(rows[0]["kimg_per_hour"]) > 0 and "adversarial" in rows[0]
+    assert (chain / "painter" / "sheets" / "0000002.png").exists()
+
+
+def painter_command(chain, folder, steps: int) -> list[str]:
+    command = next(c for c in commands(chain, steps) if c[0] == "train.train_painter")
+    command = [str(folder) if c == f"{chain}/painter" else c for c in command]
+    every = command.index("--checkpointing_steps") + 1
+    command[every] = "1"
+    return [sys.executable, "-m", *command]
+
+
+def test_a_killed_run_resumes_and_ends_where_an_undisturbed_one_does(chain, tmp_path):
+    steps = 5
+    subprocess.run(painter_command(chain, tmp_path / "whole", steps), check=True, timeout=600)
+    process = subprocess.Popen(painter_command(chain, tmp_path / "killed", steps))
+    deadline = time.monotonic() + 300
+    while not (tmp_path / "killed" / "checkpoint-2").exists():
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.02)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    assert not (tmp_path / "killed" / f"checkpoint-{steps}").exists()
+    done = subprocess.run(painter_command(chain, tmp_path / "killed", steps), check=True, timeout=600, capture_output=True, text=True)
+    assert "resumed from" in done.stdout
+    for name in ("painter", "discriminator", "painter_ema"):
+        whole = load_file(tmp_path / "whole" / f"checkpoint-{steps}" / f"{name}.safetensors")
+        resumed = load_file(tmp_path / "killed" / f"checkpoint-{steps}" / f"{name}.safetensors")
+        for key in whole:
+            assert torch.allclose(whole[key].float(), resumed[key].float(), atol=1e-5), (name, key)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (["--train_data_dir", "nowhere"], "nowhere: no such folder"),
+        (["--holdout", "99"], "--holdout 99 leaves nothing of 8 annotated pictures"),
+        (["--resume_from_checkpoint", "nowhere"], "nowhere: no such checkpoint folder"),
+    ],
+)
+def test_mistakes_are_told_in_one_line(chain, tmp_path, change, message):
+    done = subprocess.run([*painter_command(chain, tmp_path, 1), *change], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 2
+    assert message in done.stderr.strip().splitlines()[-1] and "Traceback" not in done.stderr
+
+
+def test_a_broken_picture_is_named(chain, tmp_path):
+    (tmp_path / "data").mkdir()
+    for path in (chain / "data").iterdir():
+        (tmp_path / "data" / path.name).write_bytes(path.read_bytes())
+    (tmp_path / "data" / "toy-003.png").write_bytes(b"no picture")
+    done = subprocess.run(
+        [*painter_command(chain, tmp_path / "run", 1), "--train_data_dir", str(tmp_path / "data")],
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 2 and "toy-003.png: is not a picture" in done.stderr
+
+
+def test_trained_networks_load_by_their_class(chain):
+    assert FaceSegmenter.from_pretrained(chain / "segmenter" / "model").config.image_size == 512
+    assert StyleEncoder.from_pretrained(chain / "vae" / "style_encoder").config.latent_dim == 16
+    assert FacePainter.from_pretrained(chain / "head" / "painter").sizes == (64, 128, 256, 512)
+    assert json.loads((chain / "painter" / "args.json").read_text())["max_train_steps"] == 2
