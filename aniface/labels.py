@@ -51,6 +51,8 @@ PALETTE = np.array(
     dtype=np.uint8,
 )
 
+HEX_PALETTE = tuple("#{:02x}{:02x}{:02x}".format(*colour) for colour in PALETTE.tolist())
+
 MIN_SIDE, MAX_SIDE, MAX_PIXELS = 8, 16384, 64_000_000
 CLEAR_DISTANCE = 40.0  # a colour this near to a palette colour (RGB distance) is that class; farther ones are mixed
 MAX_MIXED = 0.35  # a picture with a larger share of mixed pixels is not a face map
@@ -299,7 +301,7 @@ def decode_picture(image: Image.Image) -> Mask:
     if mixed > MAX_MIXED:
         raise InputError(
             f"the picture does not look like a face map: {mixed:.0%} of its pixels are far from all of the palette's 7 colours "
-            f"({', '.join('#%02x%02x%02x' % tuple(c) for c in PALETTE)}); to get a mask from a portrait, segment it"
+            f"({', '.join(HEX_PALETTE)}); to get a mask from a portrait, segment it"
         )
     return Mask(fill_by_majority(nearest, clear))
 

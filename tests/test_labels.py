@@ -155,7 +155,7 @@ def test_what_is_not_square_is_letterboxed():
     ],
 )
 def test_wrong_arrays(ids, message):
-    with pytest.raises(InputError, match=".") as caught:
+    with pytest.raises(InputError, match=r".") as caught:
         Mask(ids)
     assert message in str(caught.value) and "\n" not in str(caught.value)
 

@@ -1,6 +1,7 @@
 """Label a collection of portraits with a trained segmenter (the article's pseudo-labels): a palette PNG a picture.
 
-accelerate launch -m train.label_dataset --train_data_dir PICTURES --pretrained_model_name_or_path runs/segmenter/model --output_dir runs/masks
+accelerate launch -m train.label_dataset --train_data_dir PICTURES --output_dir runs/masks \\
+    --pretrained_model_name_or_path runs/segmenter/model
 
 Each process of the launch takes its share of the pictures. Run again, it goes on where it stopped.
 """

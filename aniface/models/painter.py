@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
 from diffusers import ConfigMixin, ModelMixin
 from diffusers.configuration_utils import register_to_config
@@ -88,7 +90,7 @@ class FacePainter(ModelMixin, ConfigMixin):
         self.stem = nn.Conv2d(NUM_LABELS + style_channels, channels[0], 3, padding=1)
         self.blocks = nn.ModuleList()
         self.to_rgb = nn.ModuleDict()
-        for index, (inputs, outputs) in enumerate(zip(channels[:-1], channels[1:], strict=True)):
+        for index, (inputs, outputs) in enumerate(pairwise(channels)):
             size = 16 << index
             self.blocks.append(RegionBlock(inputs, outputs, style_channels, spade_hidden if size <= spade_size else 0, upsample=True))
             if size >= rgb_size:

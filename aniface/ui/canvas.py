@@ -14,7 +14,7 @@ from pathlib import Path
 import gradio as gr
 import numpy as np
 
-from ..labels import LABELS, NUM_LABELS, PALETTE, InputError, Mask
+from ..labels import HEX_PALETTE, LABELS, NUM_LABELS, InputError, Mask
 
 SIZE = 512
 ASSETS = Path(__file__).parent / "assets"
@@ -50,7 +50,7 @@ def decode_mask(text: str | None) -> Mask:
 
 def mask_canvas(mask: Mask, **kwargs) -> gr.HTML:
     """The canvas as a Gradio component: its value is `encode_mask`'s text; `.input` fires after each stroke, fill, undo or clear."""
-    labels = [{"name": name, "colour": "#%02x%02x%02x" % tuple(colour)} for name, colour in zip(LABELS, PALETTE.tolist(), strict=True)]
+    labels = [{"name": name, "colour": colour} for name, colour in zip(LABELS, HEX_PALETTE, strict=True)]
     script = (ASSETS / "canvas.js").read_text(encoding="utf-8").replace("__LABELS__", json.dumps(labels)).replace("__SIZE__", str(SIZE))
     return gr.HTML(
         value=encode_mask(mask),
