@@ -44,6 +44,17 @@ class Style:
     known: torch.Tensor
 
 
+def lay_out_weights(network: torch.nn.Module) -> None:
+    """Copy every weight into a fresh tensor, convolutions channels last, which is faster on a CPU.
+
+    Weights read from a file may lie at odd addresses, and `.to(memory_format=...)` leaves the strides of 1x1 kernels as they come; either
+    may change which routine computes them and with it the last bit. Fresh tensors make a loaded pipeline paint what the saved one did.
+    """
+    for weights in network.parameters():
+        layout = torch.channels_last if weights.dim() == 4 else torch.contiguous_format
+        weights.data = torch.empty(weights.shape, dtype=weights.dtype, device=weights.device, memory_format=layout).copy_(weights)
+
+
 class AnifacePipeline(DiffusionPipeline):
     """Paints anime portraits that follow a flat map of 7 classes (see `aniface.labels`).
 
@@ -57,7 +68,7 @@ class AnifacePipeline(DiffusionPipeline):
         super().__init__()
         self.register_modules(segmenter=segmenter, style_encoder=style_encoder, painter=painter)
         for network in (segmenter, style_encoder, painter):
-            network.eval().to(memory_format=torch.channels_last)
+            lay_out_weights(network.eval())
 
     @classmethod
     def from_pretrained(cls, pretrained_model_name_or_path: str | os.PathLike | None = None, **kwargs) -> AnifacePipeline:

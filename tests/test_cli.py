@@ -108,7 +108,7 @@ def write_bad_inputs(folder: Path) -> dict[str, tuple[Path, str]]:
         "text": (folder / "text.png", "is not a picture"),
         "empty": (folder / "empty.png", "is not a picture"),
         "truncated": (folder / "truncated.png", "damaged or incomplete"),
-        "huge": (folder / "huge.png", "40000x40000 pixels"),
+        "huge": (folder / "huge.png", "has too many pixels; at most 64 million"),
         "cmyk photo": (folder / "cmyk.jpg", "does not look like a face map"),
         "sixteen bit": (folder / "sixteen.png", "grey picture with values up to 60000"),
         "id 9": (folder / "nine.png", "ids from 9 to 9; expected 0..6"),

@@ -134,7 +134,7 @@ def test_a_stroke_arrives_exactly(chromium, address, ratio):
 
 
 def test_stroke_to_picture_time(page):
-    choose(page, "hair", size=6)
+    choose(page, "clothes", size=6)
     times = []
     for number in range(10):
         before = portrait(page)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import copy
 import csv
 import ctypes
 import json
@@ -123,7 +124,6 @@ class Run:
             self.accelerator.init_trackers("aniface", config={k: str(v) for k, v in vars(args).items()})
         self.device = self.accelerator.device
         self.ema = {name: _frozen_copy(networks[name]).to(self.device) for name in ema}
-        self._ema_update = None
         self.names = list(networks)
         prepared = self.accelerator.prepare(*networks.values(), *optimizers.values())
         prepared = prepared if isinstance(prepared, tuple) else (prepared,)
@@ -134,6 +134,8 @@ class Run:
         self._sums: dict[str, float] = {}
         self._counted, self._logged_at = 0, time.monotonic()
         if self.accelerator.is_main_process:
+            for partial in self.folder.glob(".partial-*"):  # of a run that was killed while it saved
+                shutil.rmtree(partial)
             (self.folder / "args.json").write_text(json.dumps(vars(args), indent=2, default=str))
         if args.resume_from_checkpoint:
             self._resume(args.resume_from_checkpoint)
@@ -175,12 +177,12 @@ class Run:
     def update_ema(self) -> None:
         """Move every EMA copy towards its network; early steps move faster, so that the start is forgotten."""
         decay = min(self.args.ema_decay, (1 + self.step) / (10 + self.step))
-        average = get_ema_multi_avg_fn(decay)
-        for name, copy in self.ema.items():
+        move = get_ema_multi_avg_fn(decay)
+        for name, average in self.ema.items():
             source = self.accelerator.unwrap_model(self.networks[name])
             with torch.no_grad():
-                average(list(copy.parameters()), [p.detach() for p in source.parameters()], 0)
-                for mine, theirs in zip(copy.buffers(), source.buffers(), strict=True):
+                move(list(average.parameters()), [p.detach() for p in source.parameters()], 0)
+                for mine, theirs in zip(average.buffers(), source.buffers(), strict=True):
                     mine.copy_(theirs)
 
     def log(self, **scalars: float | torch.Tensor) -> None:
@@ -248,20 +250,18 @@ class Run:
         if self.accelerator.is_main_process:
             for name, state in zip(self.names, weights, strict=True):
                 save_file({key: value.contiguous().clone() for key, value in state.items()}, f"{folder}/{name}.safetensors")
-            for name, copy in self.ema.items():
-                save_file({k: v.contiguous().clone() for k, v in copy.state_dict().items()}, f"{folder}/{name}_ema.safetensors")
+            for name, average in self.ema.items():
+                save_file({k: v.contiguous().clone() for k, v in average.state_dict().items()}, f"{folder}/{name}_ema.safetensors")
             Path(folder, "run.json").write_text(json.dumps({"step": self.step}))
         weights.clear()
 
     def _load_networks(self, models: list[nn.Module], folder: str) -> None:
         for name, model in zip(self.names, models, strict=True):
             self.accelerator.unwrap_model(model).load_state_dict(load_file(f"{folder}/{name}.safetensors"))
-        for name, copy in self.ema.items():
-            copy.load_state_dict(load_file(f"{folder}/{name}_ema.safetensors"))
+        for name, average in self.ema.items():
+            average.load_state_dict(load_file(f"{folder}/{name}_ema.safetensors"))
         models.clear()
 
 
 def _frozen_copy(network: nn.Module) -> nn.Module:
-    import copy
-
     return copy.deepcopy(network).requires_grad_(False).eval()

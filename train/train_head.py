@@ -30,7 +30,7 @@ def head_loss(head, batch: dict) -> torch.Tensor:
     half = (1 - blur) * half + blur * F.avg_pool2d(F.pad(half, (1,) * 4, mode="replicate"), 3, stride=1)
     half = half + batch["noise"][:, None, None, None] * batch["speckles"]
     painted = head(half, layout).float()
-    edges = sum((a.diff(dim=d) - b.diff(dim=d)).abs().mean() for a, b in [(painted, real)] for d in (-1, -2))
+    edges = sum((painted.diff(dim=d) - real.diff(dim=d)).abs().mean() for d in (-1, -2))
     return (painted - real).abs().mean() + edges
 
 

@@ -87,7 +87,7 @@ class FacePainter(ModelMixin, ConfigMixin):
         if not 16 <= rgb_size <= self.trunk_size or rgb_size & (rgb_size - 1):
             raise ValueError(f"FacePainter: rgb_size is {rgb_size}; expected a power of two from 16 to {self.trunk_size}")
         self.mapper = StyleMapper(latent_dim, style_channels)
-        self.stem = nn.Conv2d(NUM_LABELS + style_channels, channels[0], 3, padding=1)
+        self.stem = nn.Conv2d(NUM_LABELS + style_channels, channels[0], 3, padding=1, padding_mode="replicate")
         self.blocks = nn.ModuleList()
         self.to_rgb = nn.ModuleDict()
         for index, (inputs, outputs) in enumerate(pairwise(channels)):

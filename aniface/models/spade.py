@@ -37,7 +37,9 @@ class RegionNorm(nn.Module):
         self.spade = None
         if spade_hidden:
             self.spade = nn.Sequential(
-                nn.Conv2d(NUM_LABELS, spade_hidden, 3, padding=1), nn.ReLU(), nn.Conv2d(spade_hidden, 2 * channels, 3, padding=1)
+                nn.Conv2d(NUM_LABELS, spade_hidden, 3, padding=1, padding_mode="replicate"),
+                nn.ReLU(),
+                nn.Conv2d(spade_hidden, 2 * channels, 3, padding=1, padding_mode="replicate"),
             )
 
     def forward(self, x: torch.Tensor, layout: torch.Tensor, styles: torch.Tensor) -> torch.Tensor:
@@ -59,10 +61,12 @@ class RegionBlock(nn.Module):
     def __init__(self, inputs: int, outputs: int, style_channels: int, spade_hidden: int, upsample: bool):
         super().__init__()
         self.upsample = upsample
+        # At coarse resolutions zeros beyond the rim would paint a frame many pixels wide; at fine ones they cost nothing to speak of.
+        padding = {"padding": 1, "padding_mode": "replicate" if spade_hidden else "zeros"}
         self.norm1 = RegionNorm(inputs, style_channels, spade_hidden)
-        self.conv1 = nn.Conv2d(inputs, outputs, 3, padding=1)
+        self.conv1 = nn.Conv2d(inputs, outputs, 3, **padding)
         self.norm2 = RegionNorm(outputs, style_channels, spade_hidden)
-        self.conv2 = nn.Conv2d(outputs, outputs, 3, padding=1)
+        self.conv2 = nn.Conv2d(outputs, outputs, 3, **padding)
         self.skip = nn.Conv2d(inputs, outputs, 1, bias=False) if inputs != outputs else nn.Identity()
 
     def forward(self, x: torch.Tensor, low: torch.Tensor, high: torch.Tensor, styles: torch.Tensor) -> torch.Tensor:

@@ -1,0 +1,87 @@
+"""What the repository promises about itself: cards tell the measured figures, docs name what exists, nothing is out of place."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from aniface.cli import build_parser
+from aniface.labels import HEX_PALETTE, LABELS
+from train.fill_cards import CARDS, SHIPPED, filled
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.mark.parametrize("card", sorted(CARDS.glob("*.md")), ids=lambda path: path.stem)
+def test_cards_tell_the_measured_figures(card):
+    text = card.read_text(encoding="utf-8")
+    assert filled(text) == text, "run: python -m train.fill_cards"
+
+
+def test_the_shipped_card_is_the_pipelines():
+    assert SHIPPED.read_bytes() == (CARDS / "pipeline.md").read_bytes()
+
+
+def test_measured_figures_hold_what_is_promised():
+    segmenter = json.loads((CARDS / "results" / "segmenter.json").read_text())
+    painter = json.loads((CARDS / "results" / "painter.json").read_text())
+    assert segmenter["pictures"] == 40 and segmenter["scores"]["miou"] >= 0.82
+    assert painter["pictures"] == 100
+    assert painter["scores"]["own_reference"]["miou"] >= 0.70 and painter["scores"]["no_reference"]["miou"] >= 0.65
+
+
+def test_the_readmes_table_of_colours():
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert " | ".join(LABELS) in readme
+    assert " | ".join(f"`{colour}`" for colour in HEX_PALETTE) in readme
+
+
+def test_every_command_of_the_readme_parses():
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    lines = re.findall(r"^aniface (.+)$", readme, flags=re.MULTILINE)
+    assert len(lines) >= 6
+    for line in lines:
+        assert build_parser().parse_args(line.split()).run
+
+
+def test_the_space_header_and_the_pins_agree():
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    version = re.search(r"^sdk_version: (.+)$", readme, flags=re.MULTILINE)[1]
+    assert f"gradio=={version}" in (ROOT / "requirements.txt").read_text().splitlines()
+    assert (ROOT / re.search(r"^app_file: (.+)$", readme, flags=re.MULTILINE)[1]).exists()
+    for link in re.findall(r"\]\(([^)#:]+)\)", readme):
+        assert (ROOT / link).exists(), link
+
+
+def test_every_network_has_its_file_and_test():
+    for path in (ROOT / "aniface" / "models").glob("*.py"):
+        assert len(path.read_text().splitlines()) < 250
+    for name in ("segmenter", "style_encoder", "painter", "discriminator"):
+        assert (ROOT / "tests" / "models" / f"test_{name}.py").exists()
+
+
+def test_imports_go_one_way():
+    """labels <- processing <- models, hair <- pipeline <- cli, ui; only the ui knows gradio; train never imports the ui."""
+    floors = {"labels": 0, "processing": 1, "hair": 1, "metrics": 1, "losses": 0, "folders": 2, "models": 2, "evaluation": 3, "pipeline": 3}
+    floors |= {"ui": 4, "cli": 5, "__main__": 6, "__init__": 6}
+    for path in (ROOT / "aniface").rglob("*.py"):
+        parts = path.relative_to(ROOT / "aniface").parts
+        mine, depth = parts[0].removesuffix(".py"), len(parts)
+        source = path.read_text(encoding="utf-8")
+        assert mine == "ui" or not re.search(r"^\s*(import|from) gradio", source, flags=re.MULTILINE), path
+        for dots, name in re.findall(r"^\s*from (\.+)(\w*)[\w.]* import", source, flags=re.MULTILINE):
+            if len(dots) == depth and name:
+                assert floors[name] <= floors[mine], f"{path.name} imports {name}"
+    for path in (ROOT / "train").glob("*.py"):
+        assert "aniface.ui" not in path.read_text(encoding="utf-8")
+
+
+def test_no_pickles_and_no_portraits_are_tracked():
+    files = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()
+    assert not [f for f in files if f.endswith((".bin", ".pt", ".pth", ".pkl", ".ckpt", ".webp", ".jpg", ".jpeg"))]
+    weights = [ROOT / f for f in files if f.endswith(".safetensors")]
+    assert weights and sum(path.stat().st_size for path in weights) < 45e6
