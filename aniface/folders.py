@@ -28,8 +28,8 @@ class Item:
 def find_items(train_data_dir: str | Path, masks_dirs: list[str | Path] = (), need_masks: bool = True) -> list[Item]:
     """The pictures of a folder and their masks.
 
-    A mask lies beside its picture as `NAME.json` (labelme) or `NAME.mask.png`, or in one of `masks_dirs` as `NAME.json` or `NAME.png`;
-    the first folder that has one wins. Pictures without a mask are left out if `need_masks`.
+    A mask lies beside its picture as `NAME.json` (labelme) or `NAME.mask.png`, or in one of `masks_dirs` as `NAME.json` or `NAME.png`; what
+    lies beside the picture wins, then the first folder that has one. Pictures without a mask are left out if `need_masks`.
 
     Raises:
         InputError: the folder is missing or holds nothing usable.
@@ -41,8 +41,8 @@ def find_items(train_data_dir: str | Path, masks_dirs: list[str | Path] = (), ne
     pictures = sorted(p for p in folder.iterdir() if p.suffix.lower() in PICTURE_ENDINGS and not p.name.endswith(".mask.png"))
     items = []
     for picture in pictures:
-        candidates = [p / f"{picture.stem}{ending}" for p in map(Path, masks_dirs) for ending in (".json", ".png")]
-        candidates += [picture.with_suffix(".json"), picture.with_suffix(".mask.png")]
+        candidates = [picture.with_suffix(".json"), picture.with_suffix(".mask.png")]
+        candidates += [p / f"{picture.stem}{ending}" for p in map(Path, masks_dirs) for ending in (".json", ".png")]
         mask = next((p for p in candidates if p.is_file()), None)
         if mask or not need_masks:
             items.append(Item(picture.stem, picture, mask))
