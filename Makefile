@@ -34,7 +34,7 @@ $(VENV)/.installed-dev: $(VENV)/.installed requirements-dev.txt
 
 # The browser tests use an installed Chromium (CHROMIUM names another one), else the one that Playwright or the system can install.
 browser: $(VENV)/.installed-dev
-	@$(BIN)/python tests/browser.py || $(BIN)/playwright install --with-deps chromium || (apt-get update && apt-get install --yes chromium)
+	@$(BIN)/python tests/browser.py || (apt-get update && apt-get install --yes chromium) || $(BIN)/playwright install --with-deps chromium
 	@$(BIN)/python tests/browser.py
 
 clean:

@@ -56,6 +56,13 @@ def build_parser() -> argparse.ArgumentParser:
     add_model_argument(segment)
     segment.set_defaults(run=run_segment)
 
+    random_mask = commands.add_parser("random-mask", help="write random face maps to start from")
+    random_mask.add_argument("-n", "--num-masks", type=int, default=1, help="how many (default 1)")
+    random_mask.add_argument("--seed", type=int, default=0, help="of the first one; the others count up (default 0)")
+    random_mask.add_argument("-o", "--output", required=True, help="mask PNG to write; with -n, NAME-1.png, NAME-2.png, ...")
+    add_model_argument(random_mask)
+    random_mask.set_defaults(run=run_random_mask)
+
     convert = commands.add_parser("convert", help="labelme JSON to mask PNG, or a mask to labelme JSON")
     convert.add_argument("format", choices=("labelme",))
     convert.add_argument("input", help="a .json file of labelme, or a mask picture")
@@ -132,8 +139,7 @@ def run_paint(args) -> None:
         num_images=args.num_images,
         seed=args.seed,
     ).images
-    for number, image in enumerate(images, start=1):
-        name = target if len(images) == 1 else target.with_stem(f"{target.stem}-{number}")
+    for name, image in zip(numbered(target, len(images)), images, strict=True):
         write_atomically(name, lambda temporary, image=image: image.save(temporary, format=formats[target.suffix.lower()]))
         print(name)
 
@@ -174,6 +180,22 @@ def run_segment(args) -> int:
     write_failures(failed, output)
     print(f"{len(pictures) - len(failed)} masks in {output}" + (f", {len(failed)} failed: see {output / 'failed.txt'}" if failed else ""))
     return 1 if failed else 0
+
+
+def run_random_mask(args) -> None:
+    target = check_output(args.output)
+    if target.suffix.lower() != ".png":
+        raise InputError(f"{target}: ends in {target.suffix or 'nothing'}; expected .png")
+    if not 1 <= args.num_masks <= 10_000:
+        raise InputError(f"-n is {args.num_masks}; expected 1 to 10000")
+    pipe = load_pipeline(args.model)
+    for number, name in enumerate(numbered(target, args.num_masks)):
+        print(pipe.random_mask(seed=args.seed + number).save(name))
+
+
+def numbered(target: Path, count: int) -> list[Path]:
+    """`target` alone, or NAME-1, NAME-2, ... for more than one file."""
+    return [target] if count == 1 else [target.with_stem(f"{target.stem}-{number}") for number in range(1, count + 1)]
 
 
 def save_mask(mask: Mask, target: Path, picture: Path, labelme: bool) -> None:

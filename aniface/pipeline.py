@@ -19,6 +19,7 @@ from .models.painter import FacePainter
 from .models.segmenter import FaceSegmenter
 from .models.style_encoder import StyleEncoder, region_means
 from .processing import fit_picture, letterbox_window, mask_one_hot, pixels_from_uint8, to_pil, to_rgb_picture
+from .start_masks import random_face
 
 BUNDLED_WEIGHTS = Path(__file__).parent / "weights" / "aniface-512"
 MAX_IMAGES = 64
@@ -53,6 +54,13 @@ def lay_out_weights(network: torch.nn.Module) -> None:
     for weights in network.parameters():
         layout = torch.channels_last if weights.dim() == 4 else torch.contiguous_format
         weights.data = torch.empty(weights.shape, dtype=weights.dtype, device=weights.device, memory_format=layout).copy_(weights)
+
+
+def check_seed(seed) -> int:
+    """The seed as an int; raises InputError if it is none."""
+    if type(seed) is bool or not isinstance(seed, (int, np.integer)) or not 0 <= seed < 2**63:
+        raise InputError(f"seed is {seed!r}; expected a whole number from 0 to 2^63 - 1")
+    return int(seed)
 
 
 class AnifacePipeline(DiffusionPipeline):
@@ -122,6 +130,10 @@ class AnifacePipeline(DiffusionPipeline):
             best[better], ids[better] = plane[better], index
         return Mask(ids)
 
+    def random_mask(self, seed: int = 0) -> Mask:
+        """A face to start from: a random variation of the start masks that ship (see `aniface.start_masks`), the same for the same seed."""
+        return random_face(check_seed(seed))
+
     @torch.inference_mode()
     def __call__(
         self,
@@ -152,8 +164,7 @@ class AnifacePipeline(DiffusionPipeline):
         mask = Mask.of(mask)
         if type(num_images) is bool or not isinstance(num_images, (int, np.integer)) or not 1 <= num_images <= MAX_IMAGES:
             raise InputError(f"num_images is {num_images!r}; expected a whole number from 1 to {MAX_IMAGES}")
-        if type(seed) is bool or not isinstance(seed, (int, np.integer)) or not 0 <= seed < 2**63:
-            raise InputError(f"seed is {seed!r}; expected a whole number from 0 to 2^63 - 1")
+        seed = check_seed(seed)
         if not isinstance(strength, (int, float, np.number)) or not 0 <= strength <= 1.5:
             raise InputError(f"strength is {strength!r}; expected a number from 0 to 1.5")
         if output_type not in ("pil", "pt"):
@@ -163,7 +174,7 @@ class AnifacePipeline(DiffusionPipeline):
         layout = mask_one_hot(mask, self.painter.sizes[-1]).to(self.device)
         pictures = []
         for number in range(num_images):
-            style = self._style(encoded, int(seed), number)
+            style = self._style(encoded, seed, number)
             if asked is not None and strength > 0:
                 style = self._with_hair_color(style, layout, asked, float(strength))
             pictures.append(self.painter(layout, style.codes, style.colours, style.known).clamp(-1, 1))

@@ -18,7 +18,7 @@ COLUMNS = [{"hair_color": None}, {"hair_color": "pink"}, {"hair_color": "blue"},
 
 def main() -> None:
     pipe = AnifacePipeline.from_pretrained()
-    starts = HERE.parent / "aniface" / "ui" / "assets" / "starts"
+    starts = HERE.parent / "aniface" / "start_masks"
     masks = [HERE.parent / "examples" / "mask.png", starts / "straight.png", starts / "curls.png"]
     sheet = Image.new("RGB", (SIDE * (1 + len(COLUMNS)), SIDE * len(masks)), "white")
     for row, path in enumerate(masks):

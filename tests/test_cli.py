@@ -88,6 +88,12 @@ def test_convert_both_ways(tmp_path, toy_mask):
     assert Mask.open(tmp_path / "back.png") == toy_mask
 
 
+def test_random_masks(tmp_path):
+    assert main(["random-mask", "-n", "2", "--seed", "5", "-o", str(tmp_path / "m.png")]) == 0
+    assert main(["random-mask", "--seed", "6", "-o", str(tmp_path / "one.png")]) == 0
+    assert Mask.open(tmp_path / "m-2.png") == Mask.open(tmp_path / "one.png") != Mask.open(tmp_path / "m-1.png")
+
+
 def huge_png(path: Path, side: int) -> None:
     """A tiny file that claims side x side pixels."""
 

@@ -69,6 +69,18 @@ def test_a_reference_gives_its_colours(bundled, toy_mask, toy_picture):
         assert abs(painted[inside].mean(0) - toy_picture[inside].mean(0)).mean() < 30
 
 
+def test_random_masks_are_faces_and_repeat_by_seed(tiny):
+    masks = [tiny.random_mask(seed=seed) for seed in range(12)]
+    assert masks[3] == tiny.random_mask(seed=3)
+    assert len(set(masks)) == 12
+    for mask in masks:
+        assert (mask.width, mask.height) == (512, 512)
+        shares = np.bincount(mask.ids.ravel(), minlength=7) / mask.ids.size
+        assert shares[FACE] > 0.05 and shares[HAIR] > 0.1 and shares[EYE] > 0.003
+    with pytest.raises(InputError, match="seed is -1"):
+        tiny.random_mask(seed=-1)
+
+
 @pytest.mark.parametrize("size", [(60, 60), (300, 500), (900, 400), (512, 512)])
 def test_any_size_of_mask_and_picture(tiny, size):
     mask = tiny.segment(Image.new("RGB", size, "pink"))

@@ -206,6 +206,11 @@ def test_uploads_of_mask_and_reference(page, tmp_path, toy_mask, toy_picture):
     assert (segmented.ids == toy_mask.ids).mean() > 0.8
 
 
+def test_a_random_face(page):
+    before = DRAWN[-1]
+    assert repainted(page, lambda: page.locator("#random").click()) != before
+
+
 def test_a_start_mask_and_variants(page):
     mask = repainted(page, lambda: page.locator("#starts button.thumbnail-item").nth(3).click())
     assert mask != DRAWN[0]

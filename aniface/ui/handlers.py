@@ -44,6 +44,10 @@ class Handlers:
             raise InputError("there is no reference picture; upload a portrait first")
         return encode_mask(self.pipe.segment(picture))
 
+    def random_mask(self, seed: int) -> str:
+        """A random face for the canvas."""
+        return encode_mask(self.pipe.random_mask(seed))
+
     def load_picture(self, path: str | None) -> Image.Image:
         """An uploaded reference picture, checked before it is decoded, at most 1024 px a side."""
         if not path:

@@ -10,8 +10,9 @@ from pathlib import Path
 import gradio as gr
 
 from ..hair import HAIR_COLORS
-from ..labels import InputError, Mask
-from .canvas import ASSETS, decode_mask, encode_mask, mask_canvas
+from ..labels import InputError
+from ..start_masks import start_masks
+from .canvas import decode_mask, encode_mask, mask_canvas
 from .handlers import AUTO, Handlers
 
 NOTICE = (
@@ -42,7 +43,7 @@ def save_palette_png(drawing: str) -> str:
 def build_studio(pipe) -> gr.Blocks:
     """The studio as Gradio Blocks over a pipeline."""
     do = Handlers(pipe)
-    starts = {path.stem: Mask.open(path) for path in sorted((ASSETS / "starts").glob("*.png"))}
+    starts = start_masks()
     with gr.Blocks(title="aniface", analytics_enabled=False, delete_cache=(3600, 86400)) as studio:
         gr.Markdown("## aniface\nDraw a face in seven colours, get an anime portrait that follows it.", elem_id="title")
         with gr.Row(equal_height=False):
@@ -75,7 +76,9 @@ def build_studio(pipe) -> gr.Blocks:
                 preview = gr.Image(
                     label="Style of", elem_id="preview", interactive=False, visible=False, height=110, format="png", buttons=[]
                 )
-                segment_button = gr.Button("Mask from the reference", elem_id="segment")
+                with gr.Row():
+                    segment_button = gr.Button("Mask of reference", elem_id="segment", min_width=110)
+                    random_button = gr.Button("Random face", elem_id="random", min_width=90)
                 with gr.Row():
                     mask_button = gr.UploadButton("Load a mask", file_types=["image", ".json"], elem_id="upload", min_width=90)
                     download = gr.DownloadButton("Save the mask", elem_id="download", min_width=90)
@@ -126,6 +129,8 @@ def build_studio(pipe) -> gr.Blocks:
         forgotten.success(**live_args)
         masked = segment_button.click(friendly(do.mask_from_picture), reference, canvas, **shared, **private)
         masked.success(**live_args)
+        drawn = random_button.click(lambda: do.random_mask(random.randrange(2**31)), None, canvas, **private)
+        drawn.success(**live_args)
         uploaded = mask_button.upload(friendly(do.load_mask), mask_button, canvas, **private)
         uploaded.success(**live_args)
         download.click(friendly(save_palette_png), canvas, download, **private)
