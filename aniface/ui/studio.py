@@ -68,20 +68,20 @@ def build_studio(pipe) -> gr.Blocks:
                 )
                 strength = gr.Slider(0, 1.5, 1.0, step=0.05, label="Strength", elem_id="strength")
                 with gr.Row():
-                    seed = gr.Number(0, label="Style seed", precision=0, minimum=0, elem_id="seed", min_width=100)
-                    dice = gr.Button("Random style", elem_id="dice", min_width=60)
+                    seed = gr.Number(0, label="Style seed", precision=0, minimum=0, elem_id="seed", min_width=120)
+                    dice = gr.Button("Random style", elem_id="dice", size="sm", min_width=60)
                 with gr.Row():
-                    reference_button = gr.UploadButton("Reference picture", file_types=["image"], elem_id="reference", min_width=110)
-                    forget_button = gr.Button("No reference", elem_id="forget", min_width=90)
+                    reference_button = gr.UploadButton("Reference…", file_types=["image"], elem_id="reference", size="sm", min_width=110)
+                    forget_button = gr.Button("No reference", elem_id="forget", size="sm", min_width=90)
                 preview = gr.Image(
                     label="Style of", elem_id="preview", interactive=False, visible=False, height=110, format="png", buttons=[]
                 )
                 with gr.Row():
-                    segment_button = gr.Button("Mask of reference", elem_id="segment", min_width=110)
-                    random_button = gr.Button("Random face", elem_id="random", min_width=90)
+                    segment_button = gr.Button("Mask from reference", elem_id="segment", size="sm", min_width=110)
+                    random_button = gr.Button("Random face", elem_id="random", size="sm", min_width=90)
                 with gr.Row():
-                    mask_button = gr.UploadButton("Load a mask", file_types=["image", ".json"], elem_id="upload", min_width=90)
-                    download = gr.DownloadButton("Save the mask", elem_id="download", min_width=90)
+                    mask_button = gr.UploadButton("Load a mask", file_types=["image", ".json"], elem_id="upload", size="sm", min_width=90)
+                    download = gr.DownloadButton("Save the mask", elem_id="download", size="sm", min_width=90)
         variants = gr.Gallery(label="Variants", columns=4, elem_id="gallery", visible=False, format="png", height=240)
         gallery = gr.Gallery(
             [(mask.to_rgb(), name) for name, mask in starts.items()],
