@@ -103,6 +103,19 @@ class AnifacePipeline(DiffusionPipeline):
                 raise InputError(f"{path}: the weights of {name} lack {lost[0]} and {len(lost) - 1} more; get the whole model again")
         return pipe
 
+    def push_to_hub(self, repo_id: str, private: bool | None = None, token: str | None = None, **kwargs) -> str:
+        """Upload the pipeline to the hub, with a card if the repository has none; returns the commit's address.
+
+        Args:
+            repo_id: "user/name"; made if it does not exist.
+            private: whether a new repository is private.
+            token: an access token; by default the one that is logged in.
+            **kwargs: `message`, of the commit.
+        """
+        from .hub import push_pipeline
+
+        return push_pipeline(self, repo_id, private=private, token=token, **kwargs)
+
     @property
     def hair_colors(self) -> list[str]:
         """The names that `hair_color` takes (it also takes "#rrggbb")."""
