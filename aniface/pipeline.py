@@ -24,6 +24,7 @@ from .start_masks import random_face
 BUNDLED_WEIGHTS = Path(__file__).parent / "weights" / "aniface-512"
 MAX_IMAGES = 64
 HAIR_STYLE = STYLE_REGIONS.index("hair")
+HAIR_COLOR_CORRECTIONS = 2
 
 # With this, diffusers records our components as ["aniface", CLASS], which loads from folders and hub ids alike (diffusers #6563).
 LOADABLE_CLASSES["aniface"] = {"ModelMixin": ["save_pretrained", "from_pretrained"]}
@@ -215,17 +216,29 @@ class AnifacePipeline(DiffusionPipeline):
         return Style(torch.where(present > 0, mean + spread * noise, noise), colours, present)
 
     def _with_hair_color(self, style: Style, layout: torch.Tensor, asked: tuple[int, int, int], strength: float) -> Style:
-        """The style with its hair colour moved towards the asked one."""
+        """The style with its hair colour moved towards the asked one.
+
+        The painter takes a colour as advice, more or less freely by code and mask. So a preview is painted and what it missed is added
+        to what is asked for, twice.
+        """
         target = torch.tensor(asked, dtype=torch.float32, device=self.device) / 127.5 - 1
         own = style.colours[:, HAIR_STYLE]
         if not style.known[0, HAIR_STYLE] and strength != 1:  # the code alone decides: see what it would paint
-            preview = self.painter(layout, style.codes, style.colours, style.known, size=self.painter.sizes[0])
-            shares = torch.nn.functional.adaptive_avg_pool2d(layout, preview.shape[-1])
-            own = region_means(preview, shares)[0][:, HAIR_STYLE]
+            own = self._painted_hair_color(style, layout)
+        wanted = (own + strength * (target - own)).clamp(-1, 1)
         colours, known = style.colours.clone(), style.known.clone()
-        colours[:, HAIR_STYLE] = (own + strength * (target - own)).clamp(-1, 1)
         known[:, HAIR_STYLE] = 1
+        colours[:, HAIR_STYLE] = wanted
+        for _ in range(HAIR_COLOR_CORRECTIONS):
+            missed = wanted - self._painted_hair_color(Style(style.codes, colours, known), layout)
+            colours[:, HAIR_STYLE] = (colours[:, HAIR_STYLE] + missed).clamp(-1.2, 1.2)
         return Style(style.codes, colours, known)
+
+    def _painted_hair_color(self, style: Style, layout: torch.Tensor) -> torch.Tensor:
+        """(1, 3) mean hair colour of a preview in half the resolution."""
+        size = self.painter.trunk_size
+        preview = self.painter(layout, style.codes, style.colours, style.known, size=size).clamp(-1, 1)
+        return region_means(preview, torch.nn.functional.adaptive_avg_pool2d(layout, size))[0][:, HAIR_STYLE]
 
     def _pixels(self, picture: Image.Image, size: int) -> torch.Tensor:
         return pixels_from_uint8(np.array(fit_picture(picture, size)))[None].to(self.device)
