@@ -39,7 +39,9 @@ def parse_args():
     parser.add_argument("--style_encoder", required=True, help="style encoder folder or hub id, trained by train_style_vae")
     parser.add_argument("--segmenter", required=True, help="segmenter folder or hub id that supervises; trained at this resolution")
     parser.add_argument("--configuration", choices=tuple(CONFIGURATIONS), default="aniface-512", help="of a new painter")
-    parser.add_argument("--discriminator_weights", help="safetensors file of a discriminator to start from")
+    parser.add_argument(
+        "--coarse_discriminator", help="discriminator.safetensors of a run at half the resolution: its finest scale starts all"
+    )
     parser.add_argument("--discriminator_learning_rate", type=float, default=4e-4)
     parser.add_argument("--supervised_share", type=float, default=0.5, help="share of a batch that the segmenter looks at")
     return parser.parse_args()
@@ -117,7 +119,7 @@ def painter_losses(discriminator, segmenter, batch, real, fake, layout, colours,
         supervised: how many samples, half own and half other styles, the segmenter looks at.
     """
     own = own_count(len(real))
-    real_features, fake_features = criticise(discriminator, real, fake, layout, batch["uniforms"][:, 8:12])
+    real_features, fake_features = criticise(discriminator, real, fake, layout, batch["uniforms"][:, 10:14])
     painted_colours, painted = region_means(fake, layout)
     parts = {
         "adversarial": hinge_generator_loss([s[-1].float() for s in fake_features]),
@@ -188,8 +190,10 @@ def main() -> None:
     if painter.head is not None:
         painter.head.requires_grad_(False)  # trained by itself on real pictures: train_head
     discriminator = MultiscaleDiscriminator()
-    if args.discriminator_weights:
-        discriminator.load_state_dict(load_file(args.discriminator_weights))
+    if args.coarse_discriminator:
+        finest = {k.removeprefix("scales.0."): v for k, v in load_file(args.coarse_discriminator).items() if k.startswith("scales.0.")}
+        for scale in discriminator.scales:
+            scale.load_state_dict(finest)
     encoder = StyleEncoder.from_pretrained(args.style_encoder, low_cpu_mem_usage=False).eval().requires_grad_(False)
     segmenter = FaceSegmenter.from_pretrained(args.segmenter, low_cpu_mem_usage=False).eval().requires_grad_(False)
     painter.train().to(memory_format=torch.channels_last)
