@@ -25,6 +25,8 @@ BUNDLED_WEIGHTS = Path(__file__).parent / "weights" / "aniface-512"
 MAX_IMAGES = 64
 HAIR_STYLE = STYLE_REGIONS.index("hair")
 HAIR_COLOR_CORRECTIONS = 2
+HAIR_COLOR_GAIN = 1.75  # the painter answers to about half of what is asked
+HAIR_COLOR_LIMIT = 2.0  # what may be asked for, where 1 is full brightness: further out nothing more is gained
 
 # With this, diffusers records our components as ["aniface", CLASS], which loads from folders and hub ids alike (diffusers #6563).
 LOADABLE_CLASSES["aniface"] = {"ModelMixin": ["save_pretrained", "from_pretrained"]}
@@ -231,7 +233,8 @@ class AnifacePipeline(DiffusionPipeline):
         colours[:, HAIR_STYLE] = wanted
         for _ in range(HAIR_COLOR_CORRECTIONS):
             missed = wanted - self._painted_hair_color(Style(style.codes, colours, known), layout)
-            colours[:, HAIR_STYLE] = (colours[:, HAIR_STYLE] + missed).clamp(-1.2, 1.2)
+            asked_for = colours[:, HAIR_STYLE] + HAIR_COLOR_GAIN * missed
+            colours[:, HAIR_STYLE] = asked_for.clamp(-HAIR_COLOR_LIMIT, HAIR_COLOR_LIMIT)
         return Style(style.codes, colours, known)
 
     def _painted_hair_color(self, style: Style, layout: torch.Tensor) -> torch.Tensor:
