@@ -17,6 +17,7 @@ _HOME = {
     "HAIR_COLORS": "aniface.hair",
     "FaceSegmenter": "aniface.models.segmenter",
     "StyleEncoder": "aniface.models.style_encoder",
+    "HairColors": "aniface.models.hair_colors",
     "FacePainter": "aniface.models.painter",
     "MultiscaleDiscriminator": "aniface.models.discriminator",
     # diffusers looks the base class of a component up in the component's own package.

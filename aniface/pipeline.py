@@ -15,6 +15,7 @@ from PIL import Image
 
 from .hair import HAIR_COLORS, parse_hair_color
 from .labels import NUM_STYLE_REGIONS, STYLE_REGIONS, InputError, Mask
+from .models.hair_colors import HairColors
 from .models.painter import FacePainter
 from .models.segmenter import FaceSegmenter
 from .models.style_encoder import StyleEncoder, region_means
@@ -24,9 +25,6 @@ from .start_masks import random_face
 BUNDLED_WEIGHTS = Path(__file__).parent / "weights" / "aniface-512"
 MAX_IMAGES = 64
 HAIR_STYLE = STYLE_REGIONS.index("hair")
-HAIR_COLOR_CORRECTIONS = 2
-HAIR_COLOR_GAIN = 1.75  # the painter answers to about half of what is asked
-HAIR_COLOR_LIMIT = 2.0  # what may be asked for, where 1 is full brightness: further out nothing more is gained
 
 # With this, diffusers records our components as ["aniface", CLASS], which loads from folders and hub ids alike (diffusers #6563).
 LOADABLE_CLASSES["aniface"] = {"ModelMixin": ["save_pretrained", "from_pretrained"]}
@@ -72,13 +70,14 @@ class AnifacePipeline(DiffusionPipeline):
     Args:
         segmenter: picture -> mask.
         style_encoder: reference picture -> style codes.
+        hair_vectors: hair code and asked colour -> hair code of that colour.
         painter: mask and styles -> portrait.
     """
 
-    def __init__(self, segmenter: FaceSegmenter, style_encoder: StyleEncoder, painter: FacePainter):
+    def __init__(self, segmenter: FaceSegmenter, style_encoder: StyleEncoder, hair_vectors: HairColors, painter: FacePainter):
         super().__init__()
-        self.register_modules(segmenter=segmenter, style_encoder=style_encoder, painter=painter)
-        for network in (segmenter, style_encoder, painter):
+        self.register_modules(segmenter=segmenter, style_encoder=style_encoder, hair_vectors=hair_vectors, painter=painter)
+        for network in self.components.values():
             lay_out_weights(network.eval())
 
     @classmethod
@@ -220,22 +219,21 @@ class AnifacePipeline(DiffusionPipeline):
     def _with_hair_color(self, style: Style, layout: torch.Tensor, asked: tuple[int, int, int], strength: float) -> Style:
         """The style with its hair colour moved towards the asked one.
 
-        The painter takes a colour as advice, more or less freely by code and mask. So a preview is painted and what it missed is added
-        to what is asked for, twice.
+        The code moves along the attribute vectors and the colour is asked for explicitly. The painter takes that as advice, more or less
+        freely by mask, so a preview is painted and what it missed is added to what is asked for.
         """
         target = torch.tensor(asked, dtype=torch.float32, device=self.device) / 127.5 - 1
         own = style.colours[:, HAIR_STYLE]
         if not style.known[0, HAIR_STYLE] and strength != 1:  # the code alone decides: see what it would paint
             own = self._painted_hair_color(style, layout)
         wanted = (own + strength * (target - own)).clamp(-1, 1)
-        colours, known = style.colours.clone(), style.known.clone()
+        codes, colours, known = style.codes.clone(), style.colours.clone(), style.known.clone()
+        codes[:, HAIR_STYLE] = self.hair_vectors(codes[:, HAIR_STYLE], wanted, min(strength, 1.0))
         known[:, HAIR_STYLE] = 1
         colours[:, HAIR_STYLE] = wanted
-        for _ in range(HAIR_COLOR_CORRECTIONS):
-            missed = wanted - self._painted_hair_color(Style(style.codes, colours, known), layout)
-            asked_for = colours[:, HAIR_STYLE] + HAIR_COLOR_GAIN * missed
-            colours[:, HAIR_STYLE] = asked_for.clamp(-HAIR_COLOR_LIMIT, HAIR_COLOR_LIMIT)
-        return Style(style.codes, colours, known)
+        missed = wanted - self._painted_hair_color(Style(codes, colours, known), layout)
+        colours[:, HAIR_STYLE] = (wanted + missed).clamp(-1.5, 1.5)
+        return Style(codes, colours, known)
 
     def _painted_hair_color(self, style: Style, layout: torch.Tensor) -> torch.Tensor:
         """(1, 3) mean hair colour of a preview in half the resolution."""

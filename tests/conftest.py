@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from aniface import AnifacePipeline, FacePainter, FaceSegmenter, Mask, StyleEncoder
+from aniface import AnifacePipeline, FacePainter, FaceSegmenter, HairColors, Mask, StyleEncoder
 from train.toy_data import draw_mask, draw_picture, write_toy_data
 
 
@@ -25,7 +25,7 @@ def tiny() -> AnifacePipeline:
     torch.manual_seed(0)
     painter = FacePainter(channels=(8, 8, 8, 8, 8, 8), spade_hidden=4, latent_dim=4, style_channels=8, head_channels=4)
     segmenter = FaceSegmenter(image_size=64, decoder_channels=(8, 8, 8, 8, 8))
-    return AnifacePipeline(segmenter, StyleEncoder(image_size=32, channels=(8, 8), latent_dim=4), painter)
+    return AnifacePipeline(segmenter, StyleEncoder(image_size=32, channels=(8, 8), latent_dim=4), HairColors(4), painter)
 
 
 @pytest.fixture(scope="session")

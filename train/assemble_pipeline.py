@@ -1,7 +1,7 @@
 """Put trained networks together into a pipeline folder with fp16 weights, ready to ship, load or push.
 
-python -m train.assemble_pipeline --segmenter runs/segmenter/model --style_encoder runs/vae/style_encoder --painter runs/painter/painter \\
-    --output_dir aniface/weights/aniface-512
+python -m train.assemble_pipeline --segmenter runs/segmenter/model --style_encoder runs/vae/style_encoder --hair_vectors runs/hair \\
+    --painter runs/head/painter --output_dir aniface/weights/aniface-512
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from pathlib import Path
 import torch
 
 from aniface.labels import InputError
+from aniface.models.hair_colors import HairColors
 from aniface.models.painter import FacePainter
 from aniface.models.segmenter import FaceSegmenter
 from aniface.models.style_encoder import StyleEncoder
@@ -20,7 +21,7 @@ from aniface.pipeline import AnifacePipeline
 
 from .common import run_script
 
-PARTS = {"segmenter": FaceSegmenter, "style_encoder": StyleEncoder, "painter": FacePainter}
+PARTS = {"segmenter": FaceSegmenter, "style_encoder": StyleEncoder, "hair_vectors": HairColors, "painter": FacePainter}
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""The whole chain on faces drawn by code, a few steps each: segmenter, pseudo-labels, style VAE, painter, head, pipeline.
+"""The whole chain on faces drawn by code, a few steps each: segmenter, pseudo-labels, style VAE, painter, head, hair, pipeline.
 
 python -m train.train_tiny --output_dir runs/tiny
 
@@ -48,8 +48,12 @@ def commands(folder: Path, steps: int) -> list[list[str]]:
         ],
         ["train.train_head", *data, "--pretrained_model_name_or_path", painter, "--output_dir", f"{folder}/head"],
         [
-            *["train.assemble_pipeline", "--segmenter", segmenter, "--style_encoder", style, "--painter", f"{folder}/head/painter"],
-            *["--output_dir", f"{folder}/pipeline"],
+            *["train.fit_hair_colors", "--train_data_dir", f"{folder}/data", "--masks_dir", f"{folder}/masks"],
+            *["--style_encoder", style, "--output_dir", f"{folder}/hair"],
+        ],
+        [
+            *["train.assemble_pipeline", "--segmenter", segmenter, "--style_encoder", style, "--hair_vectors", f"{folder}/hair"],
+            *["--painter", f"{folder}/head/painter", "--output_dir", f"{folder}/pipeline"],
         ],
     ]
 
