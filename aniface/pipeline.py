@@ -26,6 +26,9 @@ BUNDLED_WEIGHTS = Path(__file__).parent / "weights" / "aniface-512"
 MAX_IMAGES = 64
 HAIR_STYLE = STYLE_REGIONS.index("hair")
 
+# Random codes of the skin are drawn nearer to the mean (truncation trick, Brock et al. 2019, "BigGAN"): far out it turns grey.
+SKIN_TRUNCATION = 0.4
+
 # With this, diffusers records our components as ["aniface", CLASS], which loads from folders and hub ids alike (diffusers #6563).
 LOADABLE_CLASSES["aniface"] = {"ModelMixin": ["save_pretrained", "from_pretrained"]}
 
@@ -210,6 +213,7 @@ class AnifacePipeline(DiffusionPipeline):
         """The style of variant `number`: around the reference's where it has one, else drawn from N(0, I)."""
         generator = torch.Generator().manual_seed(int(np.random.SeedSequence([seed, number]).generate_state(1, np.uint64)[0] >> 1))
         noise = torch.randn(1, NUM_STYLE_REGIONS, self.painter.config.latent_dim, generator=generator).to(self.device)
+        noise[:, STYLE_REGIONS.index("skin")] *= SKIN_TRUNCATION
         if encoded is None:
             return Style(noise, torch.zeros_like(noise[..., :3]), torch.zeros_like(noise[..., :1]))
         mean, log_variance, colours, present = encoded
