@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image, ImageFilter
+import torch
+from PIL import Image
+from torch.nn.functional import avg_pool2d, max_pool2d
 
 from ..labels import HAIR, Mask
 
@@ -39,7 +41,8 @@ def keep_rest(base: Image.Image, painted: Image.Image, changed: np.ndarray) -> I
         base, painted: RGB pictures of one size.
         changed: (H, W) bool.
     """
-    part = Image.fromarray(changed.astype(np.uint8) * 255).filter(ImageFilter.MaxFilter(2 * REACH + 1))
+    part = max_pool2d(torch.from_numpy(changed)[None].float(), 2 * REACH + 1, stride=1, padding=REACH)
     for _ in range(2):
-        part = part.filter(ImageFilter.BoxBlur(FEATHER))
-    return Image.composite(painted, base, part)
+        part = avg_pool2d(part, 2 * FEATHER + 1, stride=1, padding=FEATHER, count_include_pad=False)
+    weight = Image.fromarray((part[0] * 255).round().byte().numpy())
+    return Image.composite(painted, base, weight)

@@ -48,7 +48,7 @@ def thumbnail(picture: Image.Image, side: int = 128) -> str:
     return "data:image/webp;base64," + base64.b64encode(stream.getvalue()).decode()
 
 
-def hair_swatches(**kwargs) -> gr.HTML:
+def hair_swatches(chosen: str = AUTO, **kwargs) -> gr.HTML:
     """The hair colours as buttons and a free colour picker: its value is `AUTO`, a name or "#rrggbb"; `.input` fires on a choice."""
     colours = {name: "#{:02x}{:02x}{:02x}".format(*colour) for name, colour in HAIR_COLORS.items()}
-    return own_part("swatches", AUTO, {"COLOURS": json.dumps(colours), "AUTO": AUTO}, **kwargs)
+    return own_part("swatches", chosen, {"COLOURS": json.dumps(colours), "AUTO": AUTO}, **kwargs)
