@@ -48,7 +48,7 @@ def hair_animation(
     colors = list(HAIR_COLORS) if colors is None else list(colors)
     if len(colors) < 2:
         raise InputError(f"an animation of {len(colors)} colours; expected at least 2")
-    if not 1 <= frames_per_color or len(colors) * frames_per_color > MAX_FRAMES:
+    if not frames_per_color >= 1 or len(colors) * frames_per_color > MAX_FRAMES:
         raise InputError(f"{len(colors)} colours of {frames_per_color} frames; expected 1 to {MAX_FRAMES} frames in all")
     targets = [parse_hair_color(color) for color in colors]
     layout = pipe.layout_of(Mask.of(mask))

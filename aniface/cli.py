@@ -63,6 +63,17 @@ def build_parser() -> argparse.ArgumentParser:
     add_model_argument(random_mask)
     random_mask.set_defaults(run=run_random_mask)
 
+    animation = commands.add_parser("hair-animation", help="a portrait whose hair turns from colour to colour, in a loop")
+    animation.add_argument("mask", help="mask picture or labelme JSON")
+    animation.add_argument("-o", "--output", required=True, help="animation to write: .gif, .webp or .mp4")
+    animation.add_argument("--reference", help="portrait whose style is taken")
+    animation.add_argument("--colors", nargs="+", help="two or more names or #rrggbb (default: all names)")
+    animation.add_argument("--frames-per-color", type=int, default=8, help="from one colour to the next (default 8)")
+    animation.add_argument("--fps", type=float, default=12, help="frames a second, 1 to 60 (default 12)")
+    animation.add_argument("--seed", type=int, default=0, help="of the random style (default 0)")
+    add_model_argument(animation)
+    animation.set_defaults(run=run_hair_animation)
+
     convert = commands.add_parser("convert", help="labelme JSON to mask PNG, or a mask to labelme JSON")
     convert.add_argument("format", choices=("labelme",))
     convert.add_argument("input", help="a .json file of labelme, or a mask picture")
@@ -70,11 +81,14 @@ def build_parser() -> argparse.ArgumentParser:
     convert.set_defaults(run=run_convert)
 
     evaluate = commands.add_parser("evaluate", help="measure a network on annotated pictures: the tables of the model card")
-    evaluate.add_argument("network", choices=("segmenter", "painter"))
+    evaluate.add_argument("network", choices=("segmenter", "painter", "style"))
     evaluate.add_argument("--data_dir", required=True, help="folder of pictures")
     evaluate.add_argument("--masks_dir", action="append", default=[], help="folder with NAME.json or NAME.png masks")
     evaluate.add_argument("--holdout", type=int, default=0, help="measure on these held-out annotated pictures, as drawn in training")
     evaluate.add_argument("--holdout_seed", type=int, default=0)
+    evaluate.add_argument("--features", help="safetensors of an ImageNet MobileNetV2 to measure distances in (default: the segmenter's)")
+    evaluate.add_argument("--judge", help="model folder or hub id whose segmenter judges painted pictures (default: the model's own)")
+    evaluate.add_argument("--train_pictures", type=int, default=1000, help="so many of the other pictures stand for the training set")
     evaluate.add_argument("-o", "--output", help="JSON file to write; a Markdown table goes beside it as NAME.md")
     add_model_argument(evaluate)
     evaluate.set_defaults(run=run_evaluate)
@@ -193,6 +207,33 @@ def run_random_mask(args) -> None:
         print(pipe.random_mask(seed=args.seed + number).save(name))
 
 
+def run_hair_animation(args) -> None:
+    target = check_output(args.output)
+    from .animation import FORMATS, hair_animation, save_animation
+    from .hair import parse_hair_color
+
+    if target.suffix.lower() not in FORMATS:
+        raise InputError(f"{target}: ends in {target.suffix or 'nothing'}; expected {', '.join(FORMATS)}")
+    if not 1 <= args.fps <= 60:
+        raise InputError(f"--fps is {args.fps:g}; expected 1 to 60")
+    for color in args.colors or ():
+        parse_hair_color(color)
+    mask = Mask.open(args.mask)
+    reference = open_picture(args.reference, what="reference picture") if args.reference else None
+    from tqdm import tqdm
+
+    frames = hair_animation(
+        load_pipeline(args.model),
+        mask,
+        reference,
+        args.colors,
+        args.frames_per_color,
+        args.seed,
+        progress=lambda frames, total: tqdm(frames, total=total, unit="frame", file=sys.stderr),
+    )
+    print(save_animation(frames, target, args.fps))
+
+
 def numbered(target: Path, count: int) -> list[Path]:
     """`target` alone, or NAME-1, NAME-2, ... for more than one file."""
     return [target] if count == 1 else [target.with_stem(f"{target.stem}-{number}") for number in range(1, count + 1)]
@@ -223,19 +264,37 @@ def run_convert(args) -> None:
 
 def run_evaluate(args) -> None:
     target = check_output(args.output) if args.output else None
-    from .evaluation import evaluate_painter, evaluate_segmenter, markdown_table
     from .folders import find_items, split_items
+    from .reports import markdown_table
 
-    items = find_items(args.data_dir, args.masks_dir)
+    items, others = find_items(args.data_dir, args.masks_dir), []
     if args.holdout:
-        items = split_items(items, args.holdout, args.holdout_seed)[1]
+        others, items = split_items(items, args.holdout, args.holdout_seed)
+        others = others[:: max(1, len(others) // max(1, args.train_pictures))]
     pipe = load_pipeline(args.model)
-    report = (evaluate_segmenter if args.network == "segmenter" else evaluate_painter)(pipe, items)
+    report = measure(args, pipe, items, others)
     table = markdown_table(report)
     if target:
         write_json(report, target)
         write_atomically(target.with_suffix(".md"), lambda temporary: Path(temporary).write_text(table, encoding="utf-8"))
     print(table)
+
+
+def measure(args, pipe, items: list, others: list) -> dict:
+    """The report that `aniface evaluate` was asked for."""
+    from .evaluation import evaluate_painter, evaluate_segmenter
+    from .features import PictureFeatures
+
+    if args.network == "segmenter":
+        return evaluate_segmenter(pipe, items)
+    features = PictureFeatures.choose(pipe, args.features)
+    if args.network == "painter":
+        return evaluate_painter(pipe, items, features, load_pipeline(args.judge) if args.judge else None, others)
+    if not others:
+        raise InputError("--holdout is 0; expected some pictures to measure on and others to fit the probe to")
+    from .style_evaluation import evaluate_style
+
+    return evaluate_style(pipe, items, others, features)
 
 
 def run_app(args) -> None:
