@@ -40,7 +40,14 @@ def build_parser() -> argparse.ArgumentParser:
     paint = commands.add_parser("paint", help="paint a portrait of a mask")
     paint.add_argument("mask", help="mask picture (palette PNG, or a picture in the palette's colours) or labelme JSON")
     paint.add_argument("-o", "--output", required=True, help="picture to write; with -n, NAME-1.png, NAME-2.png, ...")
-    paint.add_argument("--reference", help="portrait whose style is taken")
+    paint.add_argument("--reference", action="append", help="portrait whose style is taken; given several times, they are blended")
+    paint.add_argument("--style-strength", type=float, default=1.0, help="how much of that style, 0 to 1 (default 1)")
+    paint.add_argument(
+        "--region-reference", action="append", default=[], metavar="REGION=PICTURE", help="style of one region, e.g. hair=other.png"
+    )
+    paint.add_argument(
+        "--region-color", action="append", default=[], metavar="REGION=#RRGGBB", help="mean colour of one region, e.g. clothes=#203060"
+    )
     paint.add_argument("--hair-color", help="a colour name such as pink, or #rrggbb")
     paint.add_argument("--strength", type=float, default=1.0, help="of the hair colour, 0 to 1.5 (default 1)")
     paint.add_argument("-n", "--num-images", type=int, default=1, help="how many variants (default 1)")
@@ -73,6 +80,14 @@ def build_parser() -> argparse.ArgumentParser:
     animation.add_argument("--seed", type=int, default=0, help="of the random style (default 0)")
     add_model_argument(animation)
     animation.set_defaults(run=run_hair_animation)
+
+    style_map = commands.add_parser("style-map", help="a map (t-SNE) of styles, each shown as a portrait painted in it")
+    style_map.add_argument("-o", "--output", required=True, help="map to write: .png, or .html to zoom into")
+    style_map.add_argument("--pictures", help="folder of portraits whose styles are shown (default: random styles)")
+    style_map.add_argument("-n", "--num-styles", type=int, default=300, help="how many styles, at most (default 300)")
+    style_map.add_argument("--region", default="hair", help="style region that is mapped, or all (default hair)")
+    add_model_argument(style_map)
+    style_map.set_defaults(run=run_style_map)
 
     convert = commands.add_parser("convert", help="labelme JSON to mask PNG, or a mask to labelme JSON")
     convert.add_argument("format", choices=("labelme",))
@@ -139,7 +154,16 @@ def run_paint(args) -> None:
     if target.suffix.lower() not in formats:
         raise InputError(f"{target}: ends in {target.suffix or 'nothing'}; expected {', '.join(formats)}")
     mask = Mask.open(args.mask)
-    reference = open_picture(args.reference, what="reference picture") if args.reference else None
+    references = [open_picture(path, what="reference picture") for path in args.reference or ()]
+    region_references = {
+        region: open_picture(path, what=f"reference picture for {region}")
+        for region, path in read_pairs(args.region_reference, "--region-reference").items()
+    }
+    region_colors = read_pairs(args.region_color, "--region-color")
+    from .styles import check_region_colors, check_regions
+
+    check_regions(region_references, "--region-reference")
+    check_region_colors(region_colors)
     if args.hair_color:
         from .hair import parse_hair_color
 
@@ -147,15 +171,29 @@ def run_paint(args) -> None:
     pipe = load_pipeline(args.model)
     images = pipe(
         mask,
-        reference=reference,
+        reference=references or None,
         hair_color=args.hair_color,
         strength=args.strength,
         num_images=args.num_images,
         seed=args.seed,
+        style_strength=args.style_strength,
+        region_references=region_references,
+        region_colors=region_colors,
     ).images
     for name, image in zip(numbered(target, len(images)), images, strict=True):
         write_atomically(name, lambda temporary, image=image: image.save(temporary, format=formats[target.suffix.lower()]))
         print(name)
+
+
+def read_pairs(texts: list[str], flag: str) -> dict[str, str]:
+    """REGION=VALUE arguments as a dictionary."""
+    pairs = {}
+    for text in texts:
+        region, equals, value = text.partition("=")
+        if not equals or not value:
+            raise InputError(f"{flag} {text}: expected REGION=VALUE, such as hair=...")
+        pairs[region] = value
+    return pairs
 
 
 def run_segment(args) -> int:
@@ -232,6 +270,28 @@ def run_hair_animation(args) -> None:
         progress=lambda frames, total: tqdm(frames, total=total, unit="frame", file=sys.stderr),
     )
     print(save_animation(frames, target, args.fps))
+
+
+def run_style_map(args) -> None:
+    target = check_output(args.output)
+    if target.suffix.lower() not in (".png", ".html"):
+        raise InputError(f"{target}: ends in {target.suffix or 'nothing'}; expected .png or .html")
+    if not 10 <= args.num_styles <= 5000:
+        raise InputError(f"-n is {args.num_styles}; expected 10 to 5000")
+    from tqdm import tqdm
+
+    from .folders import list_pictures
+    from .style_map import make_dots, save_map
+
+    pictures, count = None, args.num_styles
+    if args.pictures:
+        if not Path(args.pictures).is_dir():
+            raise InputError(f"{args.pictures}: no such folder; expected a folder of portraits")
+        paths = list_pictures(Path(args.pictures))
+        paths = paths[:: max(1, len(paths) // count)][:count]
+        pictures, count = map(open_picture, paths), len(paths)
+    dots = make_dots(load_pipeline(args.model), pictures, count, args.region)
+    print(save_map(list(tqdm(dots, total=count, unit="style", file=sys.stderr)), target, f"{count} styles by their {args.region} code"))
 
 
 def numbered(target: Path, count: int) -> list[Path]:
