@@ -12,8 +12,8 @@ import json
 import re
 from pathlib import Path
 
-from aniface.evaluation import markdown_table
 from aniface.labels import InputError
+from aniface.reports import markdown_table
 
 from .common import run_script
 
