@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gradio as gr
 
+from .parts import ASSETS
+
 FONTS = ["system-ui", "-apple-system", "Segoe UI", "Noto Sans", "sans-serif"]
 
 
@@ -66,39 +68,4 @@ def theme() -> gr.themes.Base:
     )
 
 
-# --stage is the side of the map and of the portrait: what is left of the window beside everything else on the one screen.
-CSS = """
-.gradio-container { --stage: min(100%, max(260px, 100vh - 372px)); max-width: 1360px !important; padding: 8px 20px !important; }
-.gradio-container main, .gradio-container .main { padding: 0 !important; }
-#title { position: absolute; top: 10px; left: 20px; z-index: 2; width: auto; }
-#title p { font-size: 13px; margin: 0; }
-#title h1 { font-size: 21px; margin: 0 12px 0 0; letter-spacing: -0.3px; }
-#title .prose > * { display: inline; }
-#pages > .tab-wrapper .tab-container { justify-content: flex-end; }
-#pages > .tab-wrapper .tab-container::after { display: none; }
-.tab-wrapper { height: 34px; padding-bottom: 4px; }
-.tab-wrapper button { font-size: 13.5px; padding: 4px 12px; }
-.tabitem { border: 0 !important; padding: 4px 0 0 !important; }
-#canvas, #swatches, #examples, #history, #references, :is(#canvas, #swatches, #examples, #history, #references) > div { padding: 0 !important; }
-#portrait, #compare, #animation, #variants { width: var(--stage); aspect-ratio: 1; height: auto !important; margin: 0 auto; overflow: hidden; }
-#portrait img, #animation img { width: 100%; aspect-ratio: 1; object-fit: contain; }
-#variants .grid-wrap { height: 100% !important; max-height: none !important; padding: 0; }
-#variants .grid-container { padding: 0; }
-#below, #dicing { width: var(--stage); margin: 0 auto; flex-wrap: nowrap; align-items: center; }
-#below .form { display: flex; flex-wrap: nowrap; flex: none; gap: 14px; background: none; border: 0; box-shadow: none; width: auto; min-width: 0; }
-#below .block { background: none; box-shadow: none; padding: 0; flex: none; width: auto; min-width: 0 !important; }
-#below label span { font-size: 13px; margin-left: 5px; }
-#below button { flex: 1 1 60px; }
-.dark .tab-wrapper button.selected { color: #b9a2ff; }
-.hint p { font-size: 12.5px; color: var(--body-text-color-subdued); margin: 0; }
-#colours { width: 100%; max-width: 1240px; margin: 12px auto; display: block; border-radius: 14px; }
-#notice p { font-size: 12px; color: var(--body-text-color-subdued); margin: 0; }
-footer { display: none !important; }
-@media (max-width: 700px) {
-  .gradio-container { padding: 8px 12px !important; }
-  #title { position: static; }
-  #examples, #history { flex: 1 1 100% !important; }
-  #below .form { flex-wrap: wrap; gap: 4px 12px; flex: 1; }
-  #pages > .tab-wrapper .tab-container { justify-content: flex-start; }
-}
-"""
+CSS = (ASSETS / "studio.css").read_text(encoding="utf-8")
