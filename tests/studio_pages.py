@@ -54,6 +54,7 @@ def chromium():
 
 def open_studio(chromium, address, **context) -> Page:
     page = chromium.new_context(**(WIDE | context)).new_page()
+    page.set_default_timeout(10_000)
     page.on("request", lambda request: REQUESTS.append(request.url))
     page.goto(address)
     expect(page.locator("#portrait img")).to_be_visible(timeout=30_000)

@@ -68,6 +68,8 @@ class Session:
             self.before = self.picture
         self.picture = picture
         others = [entry for entry in self.history if entry[0] != recipe]
+        if others[:1] and others[0][1] == thumbnail:  # another way to the same picture
+            del others[0]
         self.history = [(recipe, thumbnail), *others][:HISTORY]
 
     def last_base(self) -> Base | None:
