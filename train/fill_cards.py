@@ -31,6 +31,7 @@ from aniface.models.network import BUNDLED_WEIGHTS
 from .common import run_script
 
 CARDS = Path(__file__).parents[1] / "model_cards"
+MEASURED = ("segmenter", "painter", "style")
 SHIPPED = BUNDLED_WEIGHTS / "README.md"
 
 
@@ -67,7 +68,11 @@ def block(words: str) -> str:
     if name == "training":
         return training_table([stage for stage in read_results(name) if re.match(rest, stage["stage"])])
     part = CARDS / "parts" / f"{name}.md"
-    return part.read_text(encoding="utf-8") if part.exists() else markdown_table(read_results(name))
+    if part.exists():
+        return part.read_text(encoding="utf-8")
+    if name in MEASURED and not (CARDS / "results" / f"{name}.json").exists():
+        return "Not measured yet.\n"
+    return markdown_table(read_results(name))
 
 
 def model_index(name: str) -> str:

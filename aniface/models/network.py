@@ -24,7 +24,7 @@ HUB_OPTIONS = ("cache_dir", "force_download", "proxies", "local_files_only", "to
 
 
 def check_model_path(path: str | os.PathLike | None) -> str:
-    """A model's folder or hub id as a string; None is the pipeline that ships.
+    """A model's folder or hub id as a string; None, or its name if no folder has it, is the pipeline that ships.
 
     Raises:
         InputError: it looks like a folder and there is none.
@@ -32,6 +32,8 @@ def check_model_path(path: str | os.PathLike | None) -> str:
     if path is None:
         return str(BUNDLED_WEIGHTS)
     text = os.fspath(path)
+    if text == BUNDLED_WEIGHTS.name and not Path(text).is_dir():
+        return str(BUNDLED_WEIGHTS)
     if not Path(text).is_dir() and (Path(text).exists() or Path(text).is_absolute() or text.count("/") != 1 or text[0] in ".~"):
         raise InputError(f"{text}: no such model folder; expected a folder made by save_pretrained, or a hub id such as me/my-aniface")
     return text
