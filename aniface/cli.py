@@ -40,7 +40,14 @@ def build_parser() -> argparse.ArgumentParser:
     paint = commands.add_parser("paint", help="paint a portrait of a mask")
     paint.add_argument("mask", help="mask picture (palette PNG, or a picture in the palette's colours) or labelme JSON")
     paint.add_argument("-o", "--output", required=True, help="picture to write; with -n, NAME-1.png, NAME-2.png, ...")
-    paint.add_argument("--reference", help="portrait whose style is taken")
+    paint.add_argument("--reference", action="append", help="portrait whose style is taken; given several times, they are blended")
+    paint.add_argument("--style-strength", type=float, default=1.0, help="how much of that style, 0 to 1 (default 1)")
+    paint.add_argument(
+        "--region-reference", action="append", default=[], metavar="REGION=PICTURE", help="style of one region, e.g. hair=other.png"
+    )
+    paint.add_argument(
+        "--region-color", action="append", default=[], metavar="REGION=#RRGGBB", help="mean colour of one region, e.g. clothes=#203060"
+    )
     paint.add_argument("--hair-color", help="a colour name such as pink, or #rrggbb")
     paint.add_argument("--strength", type=float, default=1.0, help="of the hair colour, 0 to 1.5 (default 1)")
     paint.add_argument("-n", "--num-images", type=int, default=1, help="how many variants (default 1)")
@@ -63,6 +70,25 @@ def build_parser() -> argparse.ArgumentParser:
     add_model_argument(random_mask)
     random_mask.set_defaults(run=run_random_mask)
 
+    animation = commands.add_parser("hair-animation", help="a portrait whose hair turns from colour to colour, in a loop")
+    animation.add_argument("mask", help="mask picture or labelme JSON")
+    animation.add_argument("-o", "--output", required=True, help="animation to write: .gif, .webp or .mp4")
+    animation.add_argument("--reference", help="portrait whose style is taken")
+    animation.add_argument("--colors", nargs="+", help="two or more names or #rrggbb (default: all names)")
+    animation.add_argument("--frames-per-color", type=int, default=8, help="from one colour to the next (default 8)")
+    animation.add_argument("--fps", type=float, default=12, help="frames a second, 1 to 60 (default 12)")
+    animation.add_argument("--seed", type=int, default=0, help="of the random style (default 0)")
+    add_model_argument(animation)
+    animation.set_defaults(run=run_hair_animation)
+
+    style_map = commands.add_parser("style-map", help="a map (t-SNE) of styles, each shown as a portrait painted in it")
+    style_map.add_argument("-o", "--output", required=True, help="map to write: .png, or .html to zoom into")
+    style_map.add_argument("--pictures", help="folder of portraits whose styles are shown (default: random styles)")
+    style_map.add_argument("-n", "--num-styles", type=int, default=300, help="how many styles, at most (default 300)")
+    style_map.add_argument("--region", default="hair", help="style region that is mapped, or all (default hair)")
+    add_model_argument(style_map)
+    style_map.set_defaults(run=run_style_map)
+
     convert = commands.add_parser("convert", help="labelme JSON to mask PNG, or a mask to labelme JSON")
     convert.add_argument("format", choices=("labelme",))
     convert.add_argument("input", help="a .json file of labelme, or a mask picture")
@@ -70,11 +96,14 @@ def build_parser() -> argparse.ArgumentParser:
     convert.set_defaults(run=run_convert)
 
     evaluate = commands.add_parser("evaluate", help="measure a network on annotated pictures: the tables of the model card")
-    evaluate.add_argument("network", choices=("segmenter", "painter"))
+    evaluate.add_argument("network", choices=("segmenter", "painter", "style"))
     evaluate.add_argument("--data_dir", required=True, help="folder of pictures")
     evaluate.add_argument("--masks_dir", action="append", default=[], help="folder with NAME.json or NAME.png masks")
     evaluate.add_argument("--holdout", type=int, default=0, help="measure on these held-out annotated pictures, as drawn in training")
     evaluate.add_argument("--holdout_seed", type=int, default=0)
+    evaluate.add_argument("--features", help="safetensors of an ImageNet MobileNetV2 to measure distances in (default: the segmenter's)")
+    evaluate.add_argument("--judge", help="model folder or hub id whose segmenter judges painted pictures (default: the model's own)")
+    evaluate.add_argument("--train_pictures", type=int, default=1000, help="so many of the other pictures stand for the training set")
     evaluate.add_argument("-o", "--output", help="JSON file to write; a Markdown table goes beside it as NAME.md")
     add_model_argument(evaluate)
     evaluate.set_defaults(run=run_evaluate)
@@ -125,7 +154,16 @@ def run_paint(args) -> None:
     if target.suffix.lower() not in formats:
         raise InputError(f"{target}: ends in {target.suffix or 'nothing'}; expected {', '.join(formats)}")
     mask = Mask.open(args.mask)
-    reference = open_picture(args.reference, what="reference picture") if args.reference else None
+    references = [open_picture(path, what="reference picture") for path in args.reference or ()]
+    region_references = {
+        region: open_picture(path, what=f"reference picture for {region}")
+        for region, path in read_pairs(args.region_reference, "--region-reference").items()
+    }
+    region_colors = read_pairs(args.region_color, "--region-color")
+    from .styles import check_region_colors, check_regions
+
+    check_regions(region_references, "--region-reference")
+    check_region_colors(region_colors)
     if args.hair_color:
         from .hair import parse_hair_color
 
@@ -133,15 +171,29 @@ def run_paint(args) -> None:
     pipe = load_pipeline(args.model)
     images = pipe(
         mask,
-        reference=reference,
+        reference=references or None,
         hair_color=args.hair_color,
         strength=args.strength,
         num_images=args.num_images,
         seed=args.seed,
+        style_strength=args.style_strength,
+        region_references=region_references,
+        region_colors=region_colors,
     ).images
     for name, image in zip(numbered(target, len(images)), images, strict=True):
         write_atomically(name, lambda temporary, image=image: image.save(temporary, format=formats[target.suffix.lower()]))
         print(name)
+
+
+def read_pairs(texts: list[str], flag: str) -> dict[str, str]:
+    """REGION=VALUE arguments as a dictionary."""
+    pairs = {}
+    for text in texts:
+        region, equals, value = text.partition("=")
+        if not equals or not value:
+            raise InputError(f"{flag} {text}: expected REGION=VALUE, such as hair=...")
+        pairs[region] = value
+    return pairs
 
 
 def run_segment(args) -> int:
@@ -193,6 +245,55 @@ def run_random_mask(args) -> None:
         print(pipe.random_mask(seed=args.seed + number).save(name))
 
 
+def run_hair_animation(args) -> None:
+    target = check_output(args.output)
+    from .animation import FORMATS, hair_animation, save_animation
+    from .hair import parse_hair_color
+
+    if target.suffix.lower() not in FORMATS:
+        raise InputError(f"{target}: ends in {target.suffix or 'nothing'}; expected {', '.join(FORMATS)}")
+    if not 1 <= args.fps <= 60:
+        raise InputError(f"--fps is {args.fps:g}; expected 1 to 60")
+    for color in args.colors or ():
+        parse_hair_color(color)
+    mask = Mask.open(args.mask)
+    reference = open_picture(args.reference, what="reference picture") if args.reference else None
+    from tqdm import tqdm
+
+    frames = hair_animation(
+        load_pipeline(args.model),
+        mask,
+        reference,
+        args.colors,
+        args.frames_per_color,
+        args.seed,
+        progress=lambda frames, total: tqdm(frames, total=total, unit="frame", file=sys.stderr),
+    )
+    print(save_animation(frames, target, args.fps))
+
+
+def run_style_map(args) -> None:
+    target = check_output(args.output)
+    if target.suffix.lower() not in (".png", ".html"):
+        raise InputError(f"{target}: ends in {target.suffix or 'nothing'}; expected .png or .html")
+    if not 10 <= args.num_styles <= 5000:
+        raise InputError(f"-n is {args.num_styles}; expected 10 to 5000")
+    from tqdm import tqdm
+
+    from .folders import list_pictures
+    from .style_map import make_dots, save_map
+
+    pictures, count = None, args.num_styles
+    if args.pictures:
+        if not Path(args.pictures).is_dir():
+            raise InputError(f"{args.pictures}: no such folder; expected a folder of portraits")
+        paths = list_pictures(Path(args.pictures))
+        paths = paths[:: max(1, len(paths) // count)][:count]
+        pictures, count = map(open_picture, paths), len(paths)
+    dots = make_dots(load_pipeline(args.model), pictures, count, args.region)
+    print(save_map(list(tqdm(dots, total=count, unit="style", file=sys.stderr)), target, f"{count} styles by their {args.region} code"))
+
+
 def numbered(target: Path, count: int) -> list[Path]:
     """`target` alone, or NAME-1, NAME-2, ... for more than one file."""
     return [target] if count == 1 else [target.with_stem(f"{target.stem}-{number}") for number in range(1, count + 1)]
@@ -223,19 +324,37 @@ def run_convert(args) -> None:
 
 def run_evaluate(args) -> None:
     target = check_output(args.output) if args.output else None
-    from .evaluation import evaluate_painter, evaluate_segmenter, markdown_table
     from .folders import find_items, split_items
+    from .reports import markdown_table
 
-    items = find_items(args.data_dir, args.masks_dir)
+    items, others = find_items(args.data_dir, args.masks_dir), []
     if args.holdout:
-        items = split_items(items, args.holdout, args.holdout_seed)[1]
+        others, items = split_items(items, args.holdout, args.holdout_seed)
+        others = others[:: max(1, len(others) // max(1, args.train_pictures))]
     pipe = load_pipeline(args.model)
-    report = (evaluate_segmenter if args.network == "segmenter" else evaluate_painter)(pipe, items)
+    report = measure(args, pipe, items, others)
     table = markdown_table(report)
     if target:
         write_json(report, target)
         write_atomically(target.with_suffix(".md"), lambda temporary: Path(temporary).write_text(table, encoding="utf-8"))
     print(table)
+
+
+def measure(args, pipe, items: list, others: list) -> dict:
+    """The report that `aniface evaluate` was asked for."""
+    from .evaluation import evaluate_painter, evaluate_segmenter
+    from .features import PictureFeatures
+
+    if args.network == "segmenter":
+        return evaluate_segmenter(pipe, items)
+    features = PictureFeatures.choose(pipe, args.features)
+    if args.network == "painter":
+        return evaluate_painter(pipe, items, features, load_pipeline(args.judge) if args.judge else None, others)
+    if not others:
+        raise InputError("--holdout is 0; expected some pictures to measure on and others to fit the probe to")
+    from .style_evaluation import evaluate_style
+
+    return evaluate_style(pipe, items, others, features)
 
 
 def run_app(args) -> None:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import statistics
 import time
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 
+from .features import PictureFeatures
 from .folders import Item, load_item
-from .hair import ciede2000, measure_hair_color, parse_hair_color, srgb_to_lab
 from .labels import HAIR, Mask
-from .metrics import confusion, segmentation_scores
+from .metrics import confusion, frechet_distance, hair_noise, kernel_distance, segmentation_scores
 
 SIZE = 512
 
@@ -43,52 +44,54 @@ def evaluate_segmenter(pipe, items: list[Item]) -> dict:
     }
 
 
-def evaluate_painter(pipe, items: list[Item], colour: str = "pink") -> dict:
-    """How well painted pictures follow their masks, judged by the pipeline's own segmenter, and their hair the asked colour.
+def evaluate_painter(pipe, items: list[Item], features: PictureFeatures, judge=None, train_items: Sequence[Item] = ()) -> dict:
+    """How well painted pictures follow their masks and how near they come to real portraits.
 
     Protocols, never to be mixed: "no_reference" (SPADE, Park et al. 2019, section 4: a random style), "own_reference" (the true
-    picture gives the style), "real" (the segmenter on the true picture: its own agreement with the masks, for comparison).
+    picture gives the style), "real" (the judge on the true picture: its own agreement with the masks, the ceiling).
+
+    Args:
+        features: what kernel and Fréchet distances, diversity and nearest neighbours are measured in.
+        judge: the pipeline whose segmenter judges; by default `pipe` itself.
+        train_items: portraits that the painter was trained on, to tell whether it copies; none to leave that out.
     """
     totals = {"real": 0, "no_reference": 0, "own_reference": 0}
-    differences, named = [], 0
-    asked = srgb_to_lab(np.array(parse_hair_color(colour)))
+    seen = {name: [] for name in (*totals, "second_style")}
+    noise = {name: [] for name in totals}
     for number, item in enumerate(items):
         picture, truth = load_item(item, SIZE)
         mask = Mask(truth)
-        free = np.asarray(pipe(mask, seed=number).images[0])
-        styled = np.asarray(pipe(mask, reference=picture, seed=number).images[0])
-        for name, seen in (("real", picture), ("no_reference", free), ("own_reference", styled)):
-            totals[name] = totals[name] + confusion(truth, pipe.segment(seen).ids)
-        if (truth == HAIR).any():
-            coloured = np.asarray(pipe(mask, hair_color=colour, seed=number).images[0])
-            lab, name = measure_hair_color(coloured, truth)
-            differences.append(float(ciede2000(lab, asked)))
-            named += name == colour
-    return {
+        free = pipe(mask, seed=number, num_images=2).images
+        styled = pipe(mask, reference=picture, seed=number).images[0]
+        for name, shown in zip(seen, (picture, free[0], styled, free[1]), strict=True):
+            shown = np.asarray(shown)
+            seen[name].append(features.pooled([shown])[0])
+            if name in totals:
+                totals[name] = totals[name] + confusion(truth, (judge or pipe).segment(shown).ids)
+                noise[name].append(hair_noise(shown, truth == HAIR))
+    seen = {name: np.stack(rows) for name, rows in seen.items()}
+    real = seen["real"]
+    half = len(real) // 2
+    report = {
         "what": "painter",
         "pictures": len(items),
         "resolution": SIZE,
-        "judge": "the pipeline's own segmenter",
+        "judge": "a second segmenter" if judge else "the pipeline's own segmenter",
+        "features": features.name,
         "scores": {name: segmentation_scores(counts) for name, counts in totals.items()},
-        "hair": {"asked": colour, "named_so": named / len(differences), "median_ciede2000": statistics.median(differences)},
+        "hair_noise": {name: float(np.nanmean(values)) for name, values in noise.items()},
+        "diversity": float(np.linalg.norm(seen["no_reference"] - seen["second_style"], axis=1).mean()),
+        "diversity_of_real_pictures": float(np.linalg.norm(real[:half] - real[half : 2 * half], axis=1).mean()),
         "milliseconds": median_milliseconds(lambda: pipe(mask)),
         "threads": torch.get_num_threads(),
     }
-
-
-def markdown_table(report: dict) -> str:
-    """The scores of a report as a Markdown table, one row a protocol."""
-    scores = report["scores"] if report["what"] == "painter" else {"segmenter": report["scores"]}
-    columns = list(next(iter(scores.values())))
-    lines = [f"| {report['pictures']} pictures, {report['resolution']} px | " + " | ".join(columns) + " |"]
-    lines.append("|---" * (len(columns) + 1) + "|")
-    for name, row in scores.items():
-        lines.append(f"| {name.replace('_', ' ')} | " + " | ".join(f"{row[column]:.3f}" for column in columns) + " |")
-    if "hair" in report:
-        hair = report["hair"]
-        lines += [
-            "",
-            f"Hair asked to be {hair['asked']}: named so in {hair['named_so']:.0%}, median CIEDE2000 {hair['median_ciede2000']:.1f}.",
-        ]
-    lines += ["", f"Median time: {report['milliseconds']:.0f} ms on {report['threads']} threads."]
-    return "\n".join(lines) + "\n"
+    others = np.stack([features.pooled([load_item(item, 256)[0]])[0] for item in train_items]) if train_items else None
+    report["distances"] = {
+        name: {"kernel": kernel_distance(real, seen[name]), "frechet": frechet_distance(real, seen[name])}
+        for name in ("no_reference", "own_reference")
+    }
+    if others is not None:
+        report["distances"]["training portraits"] = {"kernel": kernel_distance(real, others), "frechet": frechet_distance(real, others)}
+        nearest = {name: float(np.mean([np.linalg.norm(others - row, axis=1).min() for row in rows])) for name, rows in seen.items()}
+        report["nearest_training_portrait"] = {name: nearest[name] for name in totals}
+    return report

@@ -32,11 +32,15 @@ def parse_hair_color(color: str) -> tuple[int, int, int]:
         InputError: neither of the two.
     """
     text = str(color).strip().lower()
-    if text in HAIR_COLORS:
-        return HAIR_COLORS[text]
-    if re.fullmatch(r"#[0-9a-f]{6}", text):
-        return int(text[1:3], 16), int(text[3:5], 16), int(text[5:7], 16)
-    raise InputError(f"unknown hair colour {str(color)[:40]!r}; expected {', '.join(HAIR_COLORS)} or #rrggbb")
+    return HAIR_COLORS[text] if text in HAIR_COLORS else parse_hex_color(color, "hair colour", f"{', '.join(HAIR_COLORS)} or #rrggbb")
+
+
+def parse_hex_color(color: str, what: str = "colour", expected: str = "#rrggbb") -> tuple[int, int, int]:
+    """ "#rrggbb" -> sRGB (0..255); raises InputError that says `what` is wrong and what is `expected`."""
+    text = str(color).strip().lower()
+    if not re.fullmatch(r"#[0-9a-f]{6}", text):
+        raise InputError(f"unknown {what} {str(color)[:40]!r}; expected {expected}")
+    return int(text[1:3], 16), int(text[3:5], 16), int(text[5:7], 16)
 
 
 def srgb_to_lab(rgb: np.ndarray) -> np.ndarray:

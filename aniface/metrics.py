@@ -25,3 +25,55 @@ def segmentation_scores(counts: np.ndarray) -> dict[str, float]:
     iou = iou_per_class(counts)
     scores = {name: float(value) for name, value in zip(LABELS, iou, strict=True)}
     return scores | {"miou": float(np.nanmean(iou)), "pixel_accuracy": float(np.diag(counts).sum() / counts.sum())}
+
+
+def kernel_distance(real: np.ndarray, painted: np.ndarray) -> float:
+    """Unbiased squared maximum mean discrepancy of features (N, D) and (M, D) under the kernel (x.y / D + 1)^3 (KID: Bińkowski et al. 2018,
+    "Demystifying MMD GANs", section 4), each dimension standardised on the real ones. 0 for equal distributions, below it by chance."""
+    real, painted = _standardised(real, painted)
+    dimensions = real.shape[1]
+
+    def kernel(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        return (x @ y.T / dimensions + 1) ** 3
+
+    def within(x: np.ndarray) -> float:
+        values = kernel(x, x)
+        return (values.sum() - np.trace(values)) / (len(x) * (len(x) - 1))
+
+    return float(within(real) + within(painted) - 2 * kernel(real, painted).mean())
+
+
+def frechet_distance(real: np.ndarray, painted: np.ndarray) -> float:
+    """Squared Fréchet distance of the normal distributions of features (N, D) and (M, D) (FID: Heusel et al. 2017, equation 6), each
+    dimension standardised on the real ones."""
+    real, painted = _standardised(real, painted)
+    covariances = np.cov(real, rowvar=False), np.cov(painted, rowvar=False)
+    # The trace of sqrt(A B) is the sum of the roots of the eigenvalues of A B, equal to those of sqrt(A) B sqrt(A): real, not negative.
+    values, vectors = np.linalg.eigh(covariances[0])
+    root = (vectors * np.sqrt(values.clip(0))) @ vectors.T
+    cross = np.sqrt(np.linalg.eigvalsh(root @ covariances[1] @ root).clip(0)).sum()
+    return float(((real.mean(0) - painted.mean(0)) ** 2).sum() + np.trace(covariances[0]) + np.trace(covariances[1]) - 2 * cross)
+
+
+def _standardised(real: np.ndarray, painted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    mean, deviation = real.mean(0, dtype=np.float64), real.std(0, dtype=np.float64) + 1e-8
+    return (real - mean) / deviation, (painted - mean) / deviation
+
+
+def hair_noise(picture: np.ndarray, inside: np.ndarray) -> float:
+    """Energy of high frequencies: RMS of the 4-neighbour Laplacian of the luma (0..255) where `inside` is true, 2 px off its border.
+
+    Args:
+        picture: (H, W, 3) uint8. inside: (H, W) bool.
+
+    Returns:
+        The RMS, NaN if nothing is inside.
+    """
+    luma = picture.astype(np.float64) @ (0.299, 0.587, 0.114)
+    for _ in range(2):
+        inside = inside.copy()
+        inside[1:-1, 1:-1] &= inside[:-2, 1:-1] & inside[2:, 1:-1] & inside[1:-1, :-2] & inside[1:-1, 2:]
+        inside[[0, -1]] = inside[:, [0, -1]] = False
+    laplacian = luma[:-2, 1:-1] + luma[2:, 1:-1] + luma[1:-1, :-2] + luma[1:-1, 2:] - 4 * luma[1:-1, 1:-1]
+    chosen = laplacian[inside[1:-1, 1:-1]]
+    return float(np.sqrt((chosen**2).mean())) if len(chosen) else float("nan")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -13,7 +14,7 @@ from diffusers.utils import BaseOutput
 from PIL import Image
 
 from .hair import HAIR_COLORS, parse_hair_color
-from .labels import NUM_STYLE_REGIONS, STYLE_REGIONS, InputError, Mask
+from .labels import STYLE_REGIONS, InputError, Mask
 from .models.hair_colors import HairColors
 from .models.network import HUB_OPTIONS, check_model_path, check_pipeline, loading
 from .models.painter import FacePainter
@@ -21,12 +22,9 @@ from .models.segmenter import FaceSegmenter
 from .models.style_encoder import StyleEncoder, region_means
 from .processing import fit_picture, letterbox_window, mask_one_hot, pixels_from_uint8, to_pil, to_rgb_picture
 from .start_masks import random_face
+from .styles import SeenStyle, Style, blend_seen, check_region_colors, check_regions, nothing_seen, random_codes
 
 MAX_IMAGES = 64
-HAIR_STYLE = STYLE_REGIONS.index("hair")
-
-# Random codes of the skin are drawn nearer to the mean (truncation trick, Brock et al. 2019, "BigGAN"): far out it turns grey.
-SKIN_TRUNCATION = 0.4
 
 # With this, diffusers records our components as ["aniface", CLASS], which loads from folders and hub ids alike (diffusers #6563).
 LOADABLE_CLASSES["aniface"] = {"ModelMixin": ["save_pretrained", "from_pretrained"]}
@@ -37,15 +35,6 @@ class AnifaceOutput(BaseOutput):
     """images: the painted portraits, 512x512 PIL pictures, or (N, 3, 512, 512) in [-1, 1] for output_type "pt"."""
 
     images: list[Image.Image] | torch.Tensor
-
-
-@dataclass
-class Style:
-    """What the painter is told about the style regions: codes (1, 5, K), mean colours (1, 5, 3), which are known (1, 5, 1)."""
-
-    codes: torch.Tensor
-    colours: torch.Tensor
-    known: torch.Tensor
 
 
 def lay_out_weights(network: torch.nn.Module) -> None:
@@ -64,6 +53,13 @@ def check_seed(seed) -> int:
     if type(seed) is bool or not isinstance(seed, (int, np.integer)) or not 0 <= seed < 2**63:
         raise InputError(f"seed is {seed!r}; expected a whole number from 0 to 2^63 - 1")
     return int(seed)
+
+
+def check_number(value, name: str, most: float) -> float:
+    """A finite number from 0 to `most`; raises InputError if it is none."""
+    if type(value) is bool or not isinstance(value, (int, float, np.number)) or not 0 <= value <= most:
+        raise InputError(f"{name} is {value!r}; expected a number from 0 to {most:g}")
+    return float(value)
 
 
 class AnifacePipeline(DiffusionPipeline):
@@ -148,6 +144,9 @@ class AnifacePipeline(DiffusionPipeline):
         strength: float = 1.0,
         num_images: int = 1,
         seed: int = 0,
+        style_strength: float = 1.0,
+        region_references: Mapping | None = None,
+        region_colors: Mapping | None = None,
         output_type: str = "pil",
         return_dict: bool = True,
     ) -> AnifaceOutput | tuple:
@@ -155,11 +154,16 @@ class AnifacePipeline(DiffusionPipeline):
 
         Args:
             mask: a `Mask`, a mask picture (PIL or path) or an (H, W) array of class ids, of any size; what is not square is letterboxed.
-            reference: PIL picture, or (H, W, 3) uint8 array, of a portrait whose style is taken; None for a random style.
+            reference: a portrait whose style is taken, PIL picture or (H, W, 3) uint8 array; or a list of them, or of (portrait, weight)
+                pairs, whose styles are blended; None for a random style.
             hair_color: a name of `hair_colors` or "#rrggbb"; None leaves the hair to the style.
             strength: how far the hair moves from the style's colour (0) to the asked one (1) and beyond (up to 1.5).
             num_images: how many variants. With a reference the first one has exactly its style and the others vary around it.
             seed: of everything random. The same arguments give the same pictures, bit for bit, on one machine.
+            style_strength: how much of the references' style is taken: from 0, the random style of `seed`, to 1, theirs.
+            region_references: portraits for single style regions, e.g. {"hair": picture, "clothes": another}; the keys are
+                background, skin, eye, hair and clothes. They come before `reference`.
+            region_colors: mean colours of single style regions, e.g. {"clothes": "#203060"}.
             output_type: "pil" or "pt".
             return_dict: False returns a tuple.
 
@@ -170,67 +174,103 @@ class AnifacePipeline(DiffusionPipeline):
         if type(num_images) is bool or not isinstance(num_images, (int, np.integer)) or not 1 <= num_images <= MAX_IMAGES:
             raise InputError(f"num_images is {num_images!r}; expected a whole number from 1 to {MAX_IMAGES}")
         seed = check_seed(seed)
-        if not isinstance(strength, (int, float, np.number)) or not 0 <= strength <= 1.5:
-            raise InputError(f"strength is {strength!r}; expected a number from 0 to 1.5")
+        strength = check_number(strength, "strength", 1.5)
+        style_strength = check_number(style_strength, "style_strength", 1.0)
         if output_type not in ("pil", "pt"):
             raise InputError(f"output_type is {output_type!r}; expected 'pil' or 'pt'")
-        asked = None if hair_color is None else parse_hair_color(hair_color)
-        encoded = None if reference is None else self.encode_reference(reference)
-        layout = mask_one_hot(mask, self.painter.sizes[-1]).to(self.device)
+        colours = check_region_colors(region_colors)
+        if hair_color is not None and strength > 0:
+            colours["hair"] = parse_hair_color(hair_color)
+        seen = self.see_style(reference, region_references)
+        layout = self.layout_of(mask)
         pictures = []
         for number in range(num_images):
-            style = self._style(encoded, seed, number)
-            if asked is not None and strength > 0:
-                style = self._with_hair_color(style, layout, asked, float(strength))
-            pictures.append(self.painter(layout, style.codes, style.colours, style.known).clamp(-1, 1))
+            style = self.choose_style(layout, seen, seed, number, style_strength)
+            for region, colour in colours.items():
+                style = self.recolour(style, layout, region, colour, strength if region == "hair" else 1.0)
+            pictures.append(self.paint_style(layout, style))
         pixels = torch.cat(pictures)
         images = to_pil(pixels) if output_type == "pil" else pixels
         return AnifaceOutput(images=images) if return_dict else (images,)
 
-    def encode_reference(self, reference) -> tuple[torch.Tensor, ...]:
-        """A reference picture's style: mean and log variance of the codes (1, 5, K), mean colours (1, 5, 3), regions present (1, 5, 1)."""
+    # --- the steps of a call, for those who mix styles themselves ---
+
+    def layout_of(self, mask: Mask) -> torch.Tensor:
+        """A mask as the painter takes it: (1, 7, S, S) one-hot at its finest resolution."""
+        return mask_one_hot(mask, self.painter.sizes[-1]).to(self.device)
+
+    @torch.inference_mode()
+    def see_style(self, reference=None, region_references: Mapping | None = None) -> SeenStyle | None:
+        """The style that references show, as in `__call__`; None if there is no reference."""
+        seen = None
+        if reference is not None:
+            weighted = list(reference) if isinstance(reference, (list, tuple)) else [reference]
+            weighted = [item if isinstance(item, tuple) else (item, 1.0) for item in weighted]
+            if not weighted or len(weighted) > MAX_IMAGES or any(len(item) != 2 for item in weighted):
+                raise InputError(f"reference is a list of {len(weighted)}; expected 1 to {MAX_IMAGES} pictures or (picture, weight) pairs")
+            weights = [check_number(weight, "a reference's weight", 1e6) for _, weight in weighted]
+            if not sum(weights):
+                raise InputError("the references' weights are all 0; expected at least one above 0")
+            seen = blend_seen([self.encode_reference(picture) for picture, _ in weighted], weights)
+        for region, picture in check_regions(region_references, "region_references").items():
+            seen = (seen or nothing_seen(self.painter.config.latent_dim)).with_region(region, self.encode_reference(picture))
+        return seen
+
+    @torch.inference_mode()
+    def encode_reference(self, reference) -> SeenStyle:
+        """The style of one reference picture."""
         picture = to_rgb_picture(reference, what="the reference")
         size = self.style_encoder.config.image_size
         pixels = self._pixels(picture, size)
         layout = mask_one_hot(self.segment(picture), size).to(self.device)
-        colours, present = region_means(pixels, layout)
-        return *self.style_encoder(pixels, layout), colours, present
+        return SeenStyle(*self.style_encoder(pixels, layout), *region_means(pixels, layout))
 
-    def _style(self, encoded: tuple[torch.Tensor, ...] | None, seed: int, number: int) -> Style:
-        """The style of variant `number`: around the reference's where it has one, else drawn from N(0, I)."""
-        generator = torch.Generator().manual_seed(int(np.random.SeedSequence([seed, number]).generate_state(1, np.uint64)[0] >> 1))
-        noise = torch.randn(1, NUM_STYLE_REGIONS, self.painter.config.latent_dim, generator=generator).to(self.device)
-        noise[:, STYLE_REGIONS.index("skin")] *= SKIN_TRUNCATION
-        if encoded is None:
-            return Style(noise, torch.zeros_like(noise[..., :3]), torch.zeros_like(noise[..., :1]))
-        mean, log_variance, colours, present = encoded
-        spread = (0.5 * log_variance).exp() * (number > 0)
-        return Style(torch.where(present > 0, mean + spread * noise, noise), colours, present)
+    @torch.inference_mode()
+    def choose_style(
+        self, layout: torch.Tensor, seen: SeenStyle | None = None, seed: int = 0, number: int = 0, style_strength: float = 1.0
+    ) -> Style:
+        """The style of variant `number`: around what was seen, where something was, else drawn from N(0, I)."""
+        noise = random_codes(seed, number, self.painter.config.latent_dim).to(self.device)
+        free = Style(noise, torch.zeros_like(noise[..., :3]), torch.zeros_like(noise[..., :1]))
+        if seen is None or style_strength == 0:
+            return free
+        spread = (0.5 * seen.log_variance).exp() * (number > 0)
+        style = Style(torch.where(seen.present > 0, seen.mean + spread * noise, noise), seen.colours, seen.present)
+        if style_strength < 1:  # a colour half way needs to know where the random style alone would be
+            style = replace(free, colours=self._painted_colours(free, layout), known=seen.present).lerp(style, style_strength)
+        return style
 
-    def _with_hair_color(self, style: Style, layout: torch.Tensor, asked: tuple[int, int, int], strength: float) -> Style:
-        """The style with its hair colour moved towards the asked one.
+    @torch.inference_mode()
+    def recolour(self, style: Style, layout: torch.Tensor, region: str, colour: tuple[int, int, int], strength: float = 1.0) -> Style:
+        """The style with one region's mean colour moved towards `colour` (sRGB, 0..255).
 
-        The code moves along the attribute vectors and the colour is asked for explicitly. The painter takes that as advice, more or less
-        freely by mask, so a preview is painted and what it missed is added to what is asked for.
+        Hair's code moves along the attribute vectors; the colour is also asked for explicitly. The painter takes that as advice, more or
+        less freely by mask, so a preview is painted and what it missed is added to what is asked for.
         """
-        target = torch.tensor(asked, dtype=torch.float32, device=self.device) / 127.5 - 1
-        own = style.colours[:, HAIR_STYLE]
-        if not style.known[0, HAIR_STYLE] and strength != 1:  # the code alone decides: see what it would paint
-            own = self._painted_hair_color(style, layout)
+        index = STYLE_REGIONS.index(region)
+        target = torch.tensor(colour, dtype=torch.float32, device=self.device) / 127.5 - 1
+        own = style.colours[:, index]
+        if not style.known[0, index] and strength != 1:  # the code alone decides: see what it would paint
+            own = self._painted_colours(style, layout)[:, index]
         wanted = (own + strength * (target - own)).clamp(-1, 1)
         codes, colours, known = style.codes.clone(), style.colours.clone(), style.known.clone()
-        codes[:, HAIR_STYLE] = self.hair_vectors(codes[:, HAIR_STYLE], wanted, min(strength, 1.0))
-        known[:, HAIR_STYLE] = 1
-        colours[:, HAIR_STYLE] = wanted
-        missed = wanted - self._painted_hair_color(Style(codes, colours, known), layout)
-        colours[:, HAIR_STYLE] = (wanted + missed).clamp(-1.5, 1.5)
+        if region == "hair":
+            codes[:, index] = self.hair_vectors(codes[:, index], wanted, min(strength, 1.0))
+        known[:, index] = 1
+        colours[:, index] = wanted
+        missed = wanted - self._painted_colours(Style(codes, colours, known), layout)[:, index]
+        colours[:, index] = (wanted + missed).clamp(-1.5, 1.5)
         return Style(codes, colours, known)
 
-    def _painted_hair_color(self, style: Style, layout: torch.Tensor) -> torch.Tensor:
-        """(1, 3) mean hair colour of a preview in half the resolution."""
+    @torch.inference_mode()
+    def paint_style(self, layout: torch.Tensor, style: Style, size: int | None = None) -> torch.Tensor:
+        """Paint: (1, 3, S, S) in [-1, 1], at the painter's finest resolution or `size`."""
+        return self.painter(layout, style.codes, style.colours, style.known, size=size).clamp(-1, 1)
+
+    def _painted_colours(self, style: Style, layout: torch.Tensor) -> torch.Tensor:
+        """(1, 5, 3) mean colours of the style regions in a preview of half the resolution."""
         size = self.painter.trunk_size
-        preview = self.painter(layout, style.codes, style.colours, style.known, size=size).clamp(-1, 1)
-        return region_means(preview, torch.nn.functional.adaptive_avg_pool2d(layout, size))[0][:, HAIR_STYLE]
+        return region_means(self.paint_style(layout, style, size), torch.nn.functional.adaptive_avg_pool2d(layout, size))[0]
 
     def _pixels(self, picture: Image.Image, size: int) -> torch.Tensor:
         return pixels_from_uint8(np.array(fit_picture(picture, size)))[None].to(self.device)

@@ -24,9 +24,9 @@ from huggingface_hub.repocard_data import eval_results_to_model_index
 from huggingface_hub.utils import yaml_dump
 from safetensors.numpy import load_file
 
-from aniface.evaluation import markdown_table
 from aniface.labels import InputError, write_atomically
 from aniface.models.network import BUNDLED_WEIGHTS
+from aniface.reports import markdown_table
 
 from .common import run_script
 

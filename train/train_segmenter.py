@@ -8,10 +8,9 @@ from __future__ import annotations
 import numpy as np
 import torch
 from PIL import Image
-from safetensors.torch import load_file
 
 from aniface.folders import find_items, load_all, split_items
-from aniface.labels import NUM_LABELS, PALETTE, InputError
+from aniface.labels import NUM_LABELS, PALETTE
 from aniface.losses import segmentation_loss
 from aniface.metrics import confusion, segmentation_scores
 from aniface.models.segmenter import ARTICLE_VERSIONS, FaceSegmenter
@@ -37,13 +36,7 @@ def build_segmenter(args) -> FaceSegmenter:
         return FaceSegmenter.from_pretrained(args.pretrained_model_name_or_path)
     model = FaceSegmenter(**ARTICLE_VERSIONS[args.version])
     if args.encoder_weights:
-        state = {k: v for k, v in load_file(args.encoder_weights).items() if not k.startswith("conv_1x1.")}
-        try:
-            model.encoder.load_state_dict(state)
-        except RuntimeError as error:
-            raise InputError(
-                f"{args.encoder_weights}: is not a MobileNetV2 in transformers' layout ({str(error).splitlines()[1].strip()[:80]})"
-            ) from None
+        model.encoder.load_imagenet(args.encoder_weights)
     return model
 
 

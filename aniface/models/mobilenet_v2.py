@@ -6,9 +6,15 @@ paddings follow TensorFlow's "same" rule, with which those weights were trained.
 
 from __future__ import annotations
 
+import os
+
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import nn
 from torch.nn import functional as F
+
+from ..labels import InputError
 
 # (output channels, stride) of the 16 inverted residual blocks after the stem.
 BLOCKS = [(24, 2), (24, 1), (32, 2), (32, 1), (32, 1), (64, 2), (64, 1), (64, 1), (64, 1), (96, 1), (96, 1), (96, 1)]
@@ -79,3 +85,16 @@ class MobileNetV2Features(nn.Module):
             if index in FEATURE_BLOCKS:
                 features.append(x)
         return features
+
+    def load_imagenet(self, path: str | os.PathLike) -> MobileNetV2Features:
+        """Take the weights of transformers' `model.safetensors` of google/mobilenet_v2_1.0_224; returns itself.
+
+        Raises:
+            InputError: no such file, or it holds something else.
+        """
+        try:
+            self.load_state_dict({k: v for k, v in load_file(path).items() if not k.startswith("conv_1x1.")})
+        except (OSError, SafetensorError, RuntimeError) as error:
+            reason = " ".join(str(error).split())[:120]
+            raise InputError(f"{path}: expected the safetensors of a MobileNetV2 in transformers' layout ({reason})") from None
+        return self

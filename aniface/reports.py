@@ -1,0 +1,70 @@
+"""Measured results as the Markdown of the model cards."""
+
+from __future__ import annotations
+
+
+def markdown_table(report: dict) -> str:
+    """A report as Markdown."""
+    return {"segmenter": segmenter_table, "painter": painter_table, "style": style_table}[report["what"]](report)
+
+
+def score_rows(scores: dict[str, dict], title: str) -> list[str]:
+    """Rows of equal keys as a Markdown table."""
+    columns = list(next(iter(scores.values())))
+    lines = [f"| {title} | " + " | ".join(column.replace("_", " ") for column in columns) + " |", "|---" * (len(columns) + 1) + "|"]
+    for name, row in scores.items():
+        lines.append(f"| {name.replace('_', ' ')} | " + " | ".join(f"{row[column]:.3f}" for column in columns) + " |")
+    return lines
+
+
+def segmenter_table(report: dict) -> str:
+    lines = score_rows({"segmenter": report["scores"]}, f"{report['pictures']} pictures, {report['resolution']} px")
+    return "\n".join([*lines, "", speed_line(report)]) + "\n"
+
+
+def painter_table(report: dict) -> str:
+    lines = score_rows(report["scores"], f"{report['pictures']} pictures, {report['resolution']} px")
+    lines += ["", f"Judge: {report['judge']}.", ""]
+    lines += score_rows(report["distances"], f"distance to the real pictures in features of {report['features']}")
+    noise, nearest = report["hair_noise"], report.get("nearest_training_portrait")
+    lines += [
+        "",
+        f"Hair noise (RMS of the Laplacian of the luma inside hair): {noise['no_reference']:.1f} painted without a reference, "
+        f"{noise['own_reference']:.1f} with the own one, {noise['real']:.1f} real.",
+        f"Two styles of one mask differ by {report['diversity']:.1f} in those features, two real portraits by "
+        f"{report['diversity_of_real_pictures']:.1f}.",
+    ]
+    if nearest:
+        lines.append(
+            f"Mean distance to the nearest training portrait: {nearest['no_reference']:.1f} painted, {nearest['real']:.1f} real held-out."
+        )
+    return "\n".join([*lines, "", speed_line(report)]) + "\n"
+
+
+def style_table(report: dict) -> str:
+    hair, rest = report["hair"], report["rest_of_picture"]
+    smooth, latent = report["interpolation"], report["latent_space"]
+    correlations = ", ".join(f"{region} {value:.2f}" for region, value in report["reference_correlation"].items())
+    lines = [f"| hair asked to be | named so | median CIEDE2000 ({hair['masks']} masks) |", "|---|---|---|"]
+    lines += [f"| {name} | {row['named_so']:.0%} | {row['median_ciede2000']:.1f} |" for name, row in hair["colours"].items()]
+    lines += [
+        "",
+        f"All names together: named so in {hair['named_so']:.1%}, median CIEDE2000 {hair['median_ciede2000']:.1f}; random #rrggbb: median "
+        f"{hair['random_median_ciede2000']:.1f}.",
+        f"Outside the hair: mean CIEDE2000 {rest['mean_ciede2000']:.2f} between before and after; segmented again, the two agree to a mIoU "
+        f"of {rest['miou']:.3f}.",
+        f"The measured colour moves monotonically with strength in {report['monotonic']:.0%} of the cases.",
+        f"Correlation of a region's colour with the reference's over {report['pairs']} random pairs: {correlations}.",
+        f"Perceptual distance ({report['features']}) to the true picture: {report['own_distance']:.3f} with its own style, "
+        f"{report['random_distance']:.3f} with another's.",
+        f"Eight steps from style to style: the greatest step is {smooth['mean_greatest']:.2f} times the mean one on average, "
+        f"{smooth['greatest']:.2f} at worst.",
+        f"A linear probe on the hair's code names its colour in {latent['probe_accuracy']:.1%} of held-out portraits; KL divergence "
+        f"{latent['divergence']:.1f} nats a region; kernel distance to real pictures {latent['kernel_random']:.3f} with random codes, "
+        f"{latent['kernel_encoded']:.3f} with encoded ones of other portraits.",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def speed_line(report: dict) -> str:
+    return f"Median time: {report['milliseconds']:.0f} ms on {report['threads']} threads."

@@ -1,0 +1,92 @@
+"""Styles: what the painter is told about each style region, where it comes from and how styles mix."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from .hair import parse_hex_color
+from .labels import NUM_STYLE_REGIONS, STYLE_REGIONS, InputError
+
+# Random codes of the skin are drawn nearer to the mean (truncation trick, Brock et al. 2019, "BigGAN"): far out it turns grey.
+SKIN_TRUNCATION = 0.4
+
+
+@dataclass(frozen=True)
+class Style:
+    """Codes (1, 5, K) of the style regions, their mean colours (1, 5, 3) in [-1, 1], and which colours are known (1, 5, 1)."""
+
+    codes: torch.Tensor
+    colours: torch.Tensor
+    known: torch.Tensor
+
+    def lerp(self, other: Style, amount: float | torch.Tensor) -> Style:
+        """`amount` of the way to `other`; a colour is known where it is in both, or in all of the one that is taken whole."""
+        known = self.known * other.known if 0 < amount < 1 else (other.known if amount >= 1 else self.known)
+        return Style(torch.lerp(self.codes, other.codes, amount), torch.lerp(self.colours, other.colours, amount), known)
+
+
+@dataclass(frozen=True)
+class SeenStyle:
+    """What a reference shows: mean and log variance (1, 5, K) of the codes, mean colours (1, 5, 3), regions present (1, 5, 1)."""
+
+    mean: torch.Tensor
+    log_variance: torch.Tensor
+    colours: torch.Tensor
+    present: torch.Tensor
+
+    def with_region(self, region: str, other: SeenStyle) -> SeenStyle:
+        """This style with one region of another.
+
+        Raises:
+            InputError: the other one does not show that region.
+        """
+        index = STYLE_REGIONS.index(region)
+        if not other.present[0, index]:
+            raise InputError(f"the reference for {region} shows no {region}; choose a picture that does")
+        chosen = (torch.arange(NUM_STYLE_REGIONS, device=self.mean.device) == index)[None, :, None]
+        return SeenStyle(*(torch.where(chosen, getattr(other, name), getattr(self, name)) for name in self.__dataclass_fields__))
+
+
+def blend_seen(styles: list[SeenStyle], weights: list[float]) -> SeenStyle:
+    """The weighted mean of styles, each region over those that show it."""
+    shares = torch.tensor(weights, dtype=torch.float32).view(-1, 1, 1, 1).to(styles[0].mean.device)
+    shares = shares * torch.stack([style.present for style in styles])
+    present = (shares.sum(0) > 0).float()
+    shares = shares / shares.sum(0).clamp(min=1e-8)
+    parts = (sum(shares[k] * getattr(style, name) for k, style in enumerate(styles)) for name in ("mean", "log_variance", "colours"))
+    return SeenStyle(*parts, present)
+
+
+def nothing_seen(latent_dim: int) -> SeenStyle:
+    """The style of a reference that shows no region at all."""
+    codes, colours = torch.zeros(1, NUM_STYLE_REGIONS, latent_dim), torch.zeros(1, NUM_STYLE_REGIONS, 3)
+    return SeenStyle(codes, codes, colours, colours[..., :1])
+
+
+def random_codes(seed: int, number: int, latent_dim: int) -> torch.Tensor:
+    """(1, 5, latent_dim) codes from N(0, I), the same for the same seed and number of the variant."""
+    generator = torch.Generator().manual_seed(int(np.random.SeedSequence([seed, number]).generate_state(1, np.uint64)[0] >> 1))
+    noise = torch.randn(1, NUM_STYLE_REGIONS, latent_dim, generator=generator)
+    noise[:, STYLE_REGIONS.index("skin")] *= SKIN_TRUNCATION
+    return noise
+
+
+def check_regions(values, what: str) -> dict:
+    """`values` as a dictionary by style region without empty entries; raises InputError for anything else."""
+    if values is None:
+        return {}
+    if not isinstance(values, Mapping):
+        raise InputError(f"{what} is a {type(values).__name__}; expected a dictionary such as {{'hair': ...}}")
+    for region in values:
+        if region not in STYLE_REGIONS:
+            raise InputError(f"{what} has the key {str(region)[:40]!r}; expected {', '.join(STYLE_REGIONS)}")
+    return {region: value for region, value in values.items() if value is not None}
+
+
+def check_region_colors(values) -> dict[str, tuple[int, int, int]]:
+    """`region_colors` as sRGB (0..255) by style region."""
+    return {region: parse_hex_color(color, f"colour of {region}") for region, color in check_regions(values, "region_colors").items()}
