@@ -13,6 +13,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 class FakeHub(ThreadingHTTPServer):
     """`self.repos` are the main branches, dictionaries of file name -> bytes; `self.branches` are the others, by (repository, name).
 
+    A data set is called datasets/ID.
+
     Every commit gets a new sha, by which its files stay there.
     """
 
@@ -107,8 +109,8 @@ class Handler(BaseHTTPRequestHandler):
         path = self.path.split("?")[0]
         if path == "/api/whoami-v2":
             self.answer({"type": "user", "name": "me", "orgs": [], "auth": {"type": "access_token"}})
-        elif match := re.fullmatch(r"/api/models/([\w-]+/[\w-]+)(?:/(revision|tree)/(\w+))?", path):
-            repo, what, revision = match.group(1), match.group(2), match.group(3) or "main"
+        elif match := re.fullmatch(r"/api/(?:models/|(datasets/))([\w-]+/[\w-]+)(?:/(revision|tree)/(\w+))?", path):
+            repo, what, revision = (match[1] or "") + match[2], match[3], match[4] or "main"
             if repo not in self.server.repos:
                 self.missing("RepoNotFound")
                 return
@@ -130,7 +132,7 @@ class Handler(BaseHTTPRequestHandler):
                     "likes": 0,
                 }
                 self.answer(info | {"siblings": [{"rfilename": name} for name in files]})
-        elif match := re.fullmatch(r"/([\w-]+/[\w-]+)/resolve/(\w+)/(.+)", path):
+        elif match := re.fullmatch(r"/((?:datasets/)?[\w-]+/[\w-]+)/resolve/(\w+)/(.+)", path):
             repo, revision, name = match.groups()
             files = self.server.files(repo, revision) if repo in self.server.repos else {}
             if repo not in self.server.repos:
