@@ -24,7 +24,8 @@ HUB_COMMANDS = {("auth", "login"), ("upload",)}
 
 
 def blocks(page: Path, language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.+?)^```$", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
+    found = re.findall(r"^```(\w*)\n(.+?)^```$", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
+    return [text for name, text in found if name == language]
 
 
 def commands(page: Path) -> list[list[str]]:
