@@ -121,16 +121,13 @@ def add_model_argument(parser: argparse.ArgumentParser) -> None:
 
 
 def load_pipeline(model: str | None):
-    """The pipeline of `--model`; a hub id that cannot be loaded becomes one line."""
+    """The pipeline of `--model`."""
     # The libraries make a million objects that live to the end: collecting garbage among them costs a third of the start and of the exit.
     gc.disable()
     from .pipeline import AnifacePipeline
 
     try:
         return AnifacePipeline.from_pretrained(model)
-    except OSError as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise InputError(f"{model}: the model cannot be loaded ({reason})") from None
     finally:
         gc.freeze()
         gc.enable()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -17,6 +16,7 @@ from PIL import Image
 from .hair import HAIR_COLORS, parse_hair_color
 from .labels import STYLE_REGIONS, InputError, Mask
 from .models.hair_colors import HairColors
+from .models.network import HUB_OPTIONS, check_model_path, check_pipeline, loading
 from .models.painter import FacePainter
 from .models.segmenter import FaceSegmenter
 from .models.style_encoder import StyleEncoder, region_means
@@ -24,7 +24,6 @@ from .processing import fit_picture, letterbox_window, mask_one_hot, pixels_from
 from .start_masks import random_face
 from .styles import SeenStyle, Style, blend_seen, check_region_colors, check_regions, nothing_seen, random_codes
 
-BUNDLED_WEIGHTS = Path(__file__).parent / "weights" / "aniface-512"
 MAX_IMAGES = 64
 
 # With this, diffusers records our components as ["aniface", CLASS], which loads from folders and hub ids alike (diffusers #6563).
@@ -85,37 +84,25 @@ class AnifacePipeline(DiffusionPipeline):
 
         Args:
             pretrained_model_name_or_path: a folder, a hub id, or None for the weights that ship inside the package.
-            **kwargs: as for `DiffusionPipeline.from_pretrained` (revision, variant, cache_dir, local_files_only, token, dtype, ...).
+            **kwargs: as for `DiffusionPipeline.from_pretrained` (revision, variant, cache_dir, local_files_only, token, dtype, ...), and
+                components by name that replace the saved ones, such as `painter=FacePainter.from_pretrained(...)`.
 
         Raises:
-            InputError: no such folder, or weights are missing from it.
+            InputError: no such model, it comes from a newer version, or its weights are missing, of another shape, too many or pickled.
         """
-        path = BUNDLED_WEIGHTS if pretrained_model_name_or_path is None else pretrained_model_name_or_path
-        if not Path(path).is_dir() and (
-            Path(path).exists() or Path(path).is_absolute() or str(path).count("/") != 1 or str(path)[0] in ".~"
-        ):
-            raise InputError(f"{path}: no such model folder; expected a folder made by save_pretrained, or a hub id such as me/my-aniface")
+        path = check_model_path(pretrained_model_name_or_path)
         kwargs.setdefault("dtype", torch.float32)
-        kwargs.setdefault("use_safetensors", True)
-        pipe = super().from_pretrained(path, **kwargs)
-        for name, network in pipe.components.items():
-            lost = [key for key, value in network.state_dict().items() if value.is_meta]
-            if lost:
-                raise InputError(f"{path}: the weights of {name} lack {lost[0]} and {len(lost) - 1} more; get the whole model again")
-        return pipe
+        if kwargs.setdefault("use_safetensors", True) is False:
+            raise InputError(f"{path}: use_safetensors is False; aniface reads no pickles")
+        with loading(path):
+            check_pipeline(cls, path, **{key: kwargs[key] for key in HUB_OPTIONS if kwargs.get(key) is not None})
+            return super().from_pretrained(path, **kwargs)
 
-    def push_to_hub(self, repo_id: str, private: bool | None = None, token: str | None = None, **kwargs) -> str:
-        """Upload the pipeline to the hub, with a card if the repository has none; returns the commit's address.
+    def push_to_hub(self, repo_id: str, **kwargs) -> str:
+        """Upload the pipeline to the hub, with a card if the repository has none; see `aniface.hub.push`."""
+        from .hub import push
 
-        Args:
-            repo_id: "user/name"; made if it does not exist.
-            private: whether a new repository is private.
-            token: an access token; by default the one that is logged in.
-            **kwargs: `message`, of the commit.
-        """
-        from .hub import push_pipeline
-
-        return push_pipeline(self, repo_id, private=private, token=token, **kwargs)
+        return push(self, repo_id, **kwargs)
 
     @property
     def hair_colors(self) -> list[str]:

@@ -27,14 +27,12 @@ PARTS = {"segmenter": FaceSegmenter, "style_encoder": StyleEncoder, "hair_vector
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     for name in PARTS:
-        parser.add_argument(f"--{name}", required=True, help="model folder or hub id")
+        parser.add_argument(f"--{name}", help="model folder or hub id; by default the one that ships")
     parser.add_argument("--output_dir", required=True)
     args = parser.parse_args()
     networks = {}
     for name, kind in PARTS.items():
-        if not Path(getattr(args, name)).is_dir():
-            raise InputError(f"--{name} {getattr(args, name)}: no such model folder")
-        networks[name] = kind.from_pretrained(getattr(args, name), low_cpu_mem_usage=False)
+        networks[name] = kind.from_pretrained(getattr(args, name))
     pipe = AnifacePipeline(**networks).to(dtype=torch.float16)
     output = Path(args.output_dir)
     if output.exists() and not (output / "model_index.json").exists():

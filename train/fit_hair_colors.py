@@ -46,7 +46,7 @@ def main() -> None:
     args = parser.parse_args()
     keep_large_buffers()
     items, _ = split_items(find_items(args.train_data_dir, args.masks_dir), args.holdout, args.holdout_seed)
-    encoder = StyleEncoder.from_pretrained(args.style_encoder, low_cpu_mem_usage=False).eval()
+    encoder = StyleEncoder.from_pretrained(args.style_encoder).eval()
     pictures, masks = load_all(items[:: max(1, len(items) // args.max_pictures)], encoder.config.image_size)
     vectors = HairColors(encoder.config.latent_dim)
     colours, codes = encode_hair(encoder, pictures, masks)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from itertools import pairwise
 
 import torch
-from diffusers import ConfigMixin, ModelMixin
 from diffusers.configuration_utils import register_to_config
 from torch import nn
 from torch.nn import functional as F
 
 from ..labels import NUM_LABELS, NUM_STYLE_REGIONS, STYLE_REGION_OF_LABEL
+from .network import Network
 from .spade import RegionBlock, scatter_regions
 
 
@@ -52,7 +52,7 @@ class SubpixelHead(nn.Module):
         return F.interpolate(pixels, scale_factor=2, mode="bilinear") + F.pixel_shuffle(self.conv3(x), 2)
 
 
-class FacePainter(ModelMixin, ConfigMixin):
+class FacePainter(Network):
     """Paints a portrait from a mask, starting from an 8x8 grid and doubling the resolution block by block.
 
     Each region starts as the flat colour of its style, as in cel animation, and the blocks add shading, outlines and detail to it.
