@@ -9,15 +9,14 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-from pathlib import Path
 
 import gradio as gr
 import numpy as np
 
 from ..labels import HEX_PALETTE, LABELS, NUM_LABELS, InputError, Mask
+from .parts import own_part
 
 SIZE = 512
-ASSETS = Path(__file__).parent / "assets"
 RUN = np.dtype([("id", "u1"), ("length", "<u2")])
 
 
@@ -51,12 +50,4 @@ def decode_mask(text: str | None) -> Mask:
 def mask_canvas(mask: Mask, **kwargs) -> gr.HTML:
     """The canvas as a Gradio component: its value is `encode_mask`'s text; `.input` fires after each stroke, fill, undo or clear."""
     labels = [{"name": name, "colour": colour} for name, colour in zip(LABELS, HEX_PALETTE, strict=True)]
-    script = (ASSETS / "canvas.js").read_text(encoding="utf-8").replace("__LABELS__", json.dumps(labels)).replace("__SIZE__", str(SIZE))
-    return gr.HTML(
-        value=encode_mask(mask),
-        html_template=(ASSETS / "canvas.html").read_text(encoding="utf-8"),
-        css_template=(ASSETS / "canvas.css").read_text(encoding="utf-8"),
-        js_on_load=script,
-        apply_default_css=False,
-        **kwargs,
-    )
+    return own_part("canvas", encode_mask(mask), {"LABELS": json.dumps(labels), "SIZE": str(SIZE)}, **kwargs)

@@ -1,18 +1,29 @@
-"""What the studio's buttons do: plain functions over a pipeline, without any Gradio."""
+"""What the studio's controls do: plain functions over a pipeline, without any Gradio."""
 
 from __future__ import annotations
 
+import tempfile
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
 from PIL import Image
 
+from ..animation import hair_animation, save_animation
 from ..labels import InputError, Mask, open_picture
-from ..processing import to_rgb_picture
-from .canvas import decode_mask, encode_mask
+from ..processing import fit_picture, to_rgb_picture
+from .canvas import SIZE, decode_mask, encode_mask
+from .edit import Base, changed_part, keep_rest
+from .session import EVERYTHING, Recipe
 
-AUTO = "auto"
+VARIANTS = 4
+LOOSE_STYLE = 0.7  # style strength of variants of a reference, whose style would leave no room for any at 1
+FRAMES_PER_COLOR = 6
+MAX_REFERENCE = 1024  # longest side of a reference that is kept
 
 
 class Handlers:
-    """The studio's actions. Masks are the canvas's text (see `canvas.py`); user mistakes raise InputError.
+    """The studio's actions. User mistakes raise InputError.
 
     Args:
         pipe: the pipeline that paints and segments.
@@ -21,16 +32,37 @@ class Handlers:
     def __init__(self, pipe):
         self.pipe = pipe
 
-    def paint(self, drawing: str, reference, hair_color: str, strength: float, seed: float, num_images: float = 1) -> list[Image.Image]:
-        """Paint the canvas's drawing."""
-        return self.pipe(
-            decode_mask(drawing),
-            reference=reference,
-            hair_color=None if hair_color in (None, "", AUTO) else hair_color,
-            strength=float(strength),
-            seed=int(seed or 0),
-            num_images=int(num_images),
-        ).images
+    def paint(self, recipe: Recipe) -> Image.Image:
+        """The portrait of a recipe: 512x512."""
+        mask, asked = decode_mask(recipe.drawing), recipe.asked_hair
+        if recipe.base is not None:
+            changed = changed_part(recipe.base, mask, asked)
+            if not changed.any():
+                return recipe.base.picture
+        picture = self.pipe(
+            mask, hair_color=asked, strength=recipe.strength, seed=recipe.seed, style_strength=recipe.style_strength, **references(recipe)
+        ).images[0]
+        return picture if recipe.base is None else keep_rest(recipe.base.picture, picture, changed)
+
+    def variants(self, recipe: Recipe) -> list[Recipe]:
+        """Recipes to choose from: the given one, and others in styles of their own or around the references'."""
+        style = min(recipe.style_strength, LOOSE_STYLE) if recipe.references else recipe.style_strength
+        return [recipe, *(replace(recipe, seed=recipe.seed + number, style_strength=style) for number in range(1, VARIANTS))]
+
+    def animate(self, recipe: Recipe, colors: list[str], progress: Callable | None = None) -> bytes:
+        """The recipe's portrait with hair that turns from colour to colour, as a WebP animation; `progress` as for `hair_animation`."""
+        frames = hair_animation(
+            self.pipe,
+            decode_mask(recipe.drawing),
+            colors=colors,
+            frames_per_color=FRAMES_PER_COLOR,
+            seed=recipe.seed,
+            style_strength=recipe.style_strength,
+            progress=progress,
+            **references(recipe),
+        )
+        with tempfile.TemporaryDirectory() as folder:
+            return save_animation(frames, Path(folder) / "hair.webp").read_bytes()
 
     def load_mask(self, path: str | None) -> str:
         """An uploaded mask file for the canvas."""
@@ -38,23 +70,34 @@ class Handlers:
             raise InputError("no file was chosen; choose a mask picture or a labelme JSON file")
         return encode_mask(without_path(path, Mask.open))
 
-    def mask_from_picture(self, picture) -> str:
-        """The mask of an uploaded portrait for the canvas."""
+    def load_picture(self, path: str | None) -> Image.Image:
+        """An uploaded picture, checked before it is decoded, at most 1024 px a side."""
+        if not path:
+            raise InputError("no file was chosen; choose a portrait")
+        picture = to_rgb_picture(without_path(path, open_picture))
+        picture.thumbnail((MAX_REFERENCE, MAX_REFERENCE))
+        return picture
+
+    def mask_from_picture(self, picture: Image.Image | None) -> str:
+        """The mask of a reference for the canvas."""
         if picture is None:
             raise InputError("there is no reference picture; upload a portrait first")
         return encode_mask(self.pipe.segment(picture))
+
+    def base_from_picture(self, path: str | None) -> Base:
+        """An uploaded portrait to edit, as a 512x512 picture with its mask."""
+        picture = fit_picture(self.load_picture(path), SIZE)
+        return Base(picture, self.pipe.segment(picture))
 
     def random_mask(self, seed: int) -> str:
         """A random face for the canvas."""
         return encode_mask(self.pipe.random_mask(seed))
 
-    def load_picture(self, path: str | None) -> Image.Image:
-        """An uploaded reference picture, checked before it is decoded, at most 1024 px a side."""
-        if not path:
-            raise InputError("no file was chosen; choose a portrait")
-        picture = to_rgb_picture(without_path(path, open_picture))
-        picture.thumbnail((1024, 1024))
-        return picture
+
+def references(recipe: Recipe) -> dict:
+    """The recipe's references as arguments of the pipeline."""
+    regions = {region: picture for region, picture in recipe.references.items() if region != EVERYTHING}
+    return {"reference": recipe.references.get(EVERYTHING), "region_references": regions or None}
 
 
 def without_path(path: str, read):

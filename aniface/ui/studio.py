@@ -1,160 +1,126 @@
-"""The studio: draw on the left, see the portrait on the right."""
+"""The studio: draw on the left, see the portrait beside it. This file is the layout; `wiring.py` connects it."""
 
 from __future__ import annotations
 
-import functools
-import random
-import tempfile
-from pathlib import Path
+import gc
+from types import SimpleNamespace
 
 import gradio as gr
 
 from ..hair import HAIR_COLORS
-from ..labels import InputError
-from ..start_masks import start_masks
-from .canvas import decode_mask, encode_mask, mask_canvas
-from .handlers import AUTO, Handlers
+from ..labels import STYLE_REGIONS
+from .api import add_endpoints
+from .canvas import mask_canvas
+from .examples import EXAMPLES, example_pictures
+from .handlers import Handlers
+from .pages import NOTICE, about_page, colours_page
+from .parts import AUTO, hair_swatches, strip
+from .session import EVERYTHING, Session
+from .theme import CSS, theme
+from .wiring import MODEL, wire
 
-NOTICE = (
-    "aniface paints what the map says, in styles learnt from anime portraits. The weights are for research and non-commercial use; "
-    "the pictures show nobody who exists."
-)
 MAX_UPLOAD = "40mb"
-
-
-def friendly(function):
-    """Turn a user's mistake into a toast."""
-
-    @functools.wraps(function)
-    def call(*args):
-        try:
-            return function(*args)
-        except InputError as error:
-            raise gr.Error(str(error), print_exception=False) from None
-
-    return call
-
-
-def save_palette_png(drawing: str) -> str:
-    """The drawing as a palette PNG in a new temporary folder."""
-    return str(decode_mask(drawing).save(Path(tempfile.mkdtemp(prefix="aniface-")) / "mask.png"))
+FIRST_COLORS = ["pink", "purple", "aqua", "blonde"]
+TITLE = "# aniface\nDraw a face in seven colours, get an anime portrait that follows it."
 
 
 def build_studio(pipe) -> gr.Blocks:
     """The studio as Gradio Blocks over a pipeline."""
     do = Handlers(pipe)
-    starts = start_masks()
     with gr.Blocks(title="aniface", analytics_enabled=False, delete_cache=(3600, 86400)) as studio:
-        gr.Markdown("## aniface\nDraw a face in seven colours, get an anime portrait that follows it.", elem_id="title")
-        with gr.Row(equal_height=False):
-            with gr.Column(min_width=320):
-                canvas = mask_canvas(starts["bob"], elem_id="canvas", label="Face map")
-            with gr.Column(min_width=320):
-                result = gr.Image(
-                    label="Portrait",
-                    elem_id="portrait",
-                    format="png",
-                    interactive=False,
-                    show_label=False,
-                    buttons=["download", "fullscreen"],
-                )
-                with gr.Row():
-                    paint_button = gr.Button("Paint", variant="primary", elem_id="paint", min_width=80)
-                    variants_button = gr.Button("4 variants", elem_id="variants", min_width=80)
-                    live = gr.Checkbox(True, label="Live", info="repaint after each stroke", elem_id="live", min_width=120)
-            with gr.Column(min_width=260, scale=0):
-                hair = gr.Dropdown(
-                    [AUTO, *HAIR_COLORS], value=AUTO, label="Hair colour", elem_id="hair", allow_custom_value=True, info="or #rrggbb"
-                )
-                strength = gr.Slider(0, 1.5, 1.0, step=0.05, label="Strength", elem_id="strength")
-                with gr.Row():
-                    seed = gr.Number(0, label="Style seed", precision=0, minimum=0, elem_id="seed", min_width=120)
-                    dice = gr.Button("Random style", elem_id="dice", size="sm", min_width=60)
-                with gr.Row():
-                    reference_button = gr.UploadButton("Reference…", file_types=["image"], elem_id="reference", size="sm", min_width=110)
-                    forget_button = gr.Button("No reference", elem_id="forget", size="sm", min_width=90)
-                preview = gr.Image(
-                    label="Style of", elem_id="preview", interactive=False, visible=False, height=110, format="png", buttons=[]
-                )
-                with gr.Row():
-                    segment_button = gr.Button("Mask from reference", elem_id="segment", size="sm", min_width=110)
-                    random_button = gr.Button("Random face", elem_id="random", size="sm", min_width=90)
-                with gr.Row():
-                    mask_button = gr.UploadButton("Load a mask", file_types=["image", ".json"], elem_id="upload", size="sm", min_width=90)
-                    download = gr.DownloadButton("Save the mask", elem_id="download", size="sm", min_width=90)
-        variants = gr.Gallery(label="Variants", columns=4, elem_id="gallery", visible=False, format="png", height=240)
-        gallery = gr.Gallery(
-            [(mask.to_rgb(), name) for name, mask in starts.items()],
-            label="Start from one of these",
-            columns=10,
-            height=150,
-            allow_preview=False,
-            elem_id="starts",
-            format="png",
-        )
-        gr.Markdown(NOTICE)
-        reference = gr.State(None)
-
-        shared = {"concurrency_id": "model", "concurrency_limit": 1, "show_progress": "minimal"}
-        style = [canvas, reference, hair, strength, seed]
-        paint = friendly(lambda *args: do.paint(*args)[0])
-        paint_args = {"fn": paint, "inputs": style, "outputs": result, **shared, "api_visibility": "private"}
-
-        @friendly
-        def paint_if_live(is_live, *args):
-            return do.paint(*args)[0] if is_live else gr.skip()
-
-        live_args = {"fn": paint_if_live, "inputs": [live, *style], "outputs": result, "trigger_mode": "always_last"}
-        live_args |= shared | {"api_visibility": "private", "show_progress": "hidden"}
-        studio.load(**paint_args)
-        paint_button.click(**paint_args)
-        gr.on([canvas.input, hair.input, strength.release, seed.change, live.input], **live_args)
-
-        @friendly
-        def paint_variants(*args):
-            return gr.Gallery(do.paint(*args, 4), visible=True)
-
-        variants_button.click(paint_variants, style, variants, api_visibility="private", **shared)
-        dice.click(lambda: random.randrange(1_000_000), None, seed, api_visibility="private")
-        private = {"api_visibility": "private"}
-
-        @friendly
-        def take_reference(path):
-            picture = do.load_picture(path)
-            return picture, gr.Image(picture, visible=True)
-
-        loaded = reference_button.upload(take_reference, reference_button, [reference, preview], **private)
-        loaded.success(**live_args)
-        forgotten = forget_button.click(lambda: (None, gr.Image(visible=False)), None, [reference, preview], **private)
-        forgotten.success(**live_args)
-        masked = segment_button.click(friendly(do.mask_from_picture), reference, canvas, **shared, **private)
-        masked.success(**live_args)
-        drawn = random_button.click(lambda: do.random_mask(random.randrange(2**31)), None, canvas, **private)
-        drawn.success(**live_args)
-        uploaded = mask_button.upload(friendly(do.load_mask), mask_button, canvas, **private)
-        uploaded.success(**live_args)
-        download.click(friendly(save_palette_png), canvas, download, **private)
-
-        def load_start(event: gr.SelectData):
-            return encode_mask(list(starts.values())[event.index])
-
-        gallery.select(load_start, None, canvas, **private).success(**live_args)
+        gr.Markdown(TITLE, elem_id="title")
+        with gr.Tabs(elem_id="pages"):
+            with gr.Tab("Studio"):
+                ui = SimpleNamespace(session=gr.State(Session()), parcel=gr.JSON(visible=False))
+                with gr.Row(equal_height=False):
+                    with gr.Column(min_width=320, scale=5):
+                        lay_out_map(ui)
+                    with gr.Column(min_width=320, scale=5):
+                        lay_out_portrait(ui)
+                    with gr.Column(min_width=250, scale=3):
+                        lay_out_controls(ui)
+                with gr.Row(equal_height=False):
+                    titles = [f"{example.start}, {example.hair_color} hair" for example in EXAMPLES]
+                    items = zip(example_pictures(), titles, strict=True)
+                    ui.examples = strip("Start from one of these", items=items, elem_id="examples", scale=1, min_width=320)
+                    ui.history = strip("Painted so far", "What you paint is kept here.", elem_id="history", scale=1, min_width=320)
+                gr.Markdown(NOTICE, elem_id="notice")
+            with gr.Tab("The seven colours"):
+                colours_page()
+            with gr.Tab("About"):
+                about_page(pipe)
+        wire(studio, ui, do)
+        add_endpoints(do, **MODEL)
     return studio
 
 
-def theme() -> gr.themes.Base:
-    return gr.themes.Soft(primary_hue="violet", secondary_hue="pink", neutral_hue="slate", font=["system-ui", "sans-serif"])
+def lay_out_map(ui) -> None:
+    """The map and what makes one."""
+    ui.canvas = mask_canvas(EXAMPLES[0].mask, elem_id="canvas", label="Face map")
+    with gr.Row(elem_id="dicing"):
+        ui.random = gr.Button("Random face", elem_id="random", size="sm", min_width=90)
 
 
-CSS = """
-#title { margin-bottom: -8px; }
-#portrait img { width: 100%; aspect-ratio: 1; object-fit: contain; }
-footer { display: none !important; }
-"""
+def lay_out_portrait(ui) -> None:
+    """What was painted, in its three views."""
+    picture = {"interactive": False, "show_label": False}
+    with gr.Tabs(elem_id="views") as ui.views:
+        with gr.Tab("Portrait", id="portrait"):
+            ui.portrait = gr.Image(label="Portrait", elem_id="portrait", format="png", buttons=["download", "fullscreen"], **picture)
+            ui.compare = gr.ImageSlider(label="Before and after", elem_id="compare", format="png", visible=False, **picture)
+            with gr.Row(elem_id="below"):
+                ui.paint = gr.Button("Paint", variant="primary", elem_id="paint", size="sm", min_width=60)
+                ui.live = gr.Checkbox(True, label="Live", elem_id="live")
+                ui.keep = gr.Checkbox(False, label="Keep the rest", elem_id="keep")
+                ui.comparing = gr.Checkbox(False, label="Before | after", elem_id="comparing")
+        with gr.Tab("4 variants", id="variants") as ui.variants_tab:
+            ui.variants = gr.Gallery(
+                label="Variants", columns=2, elem_id="variants", format="png", allow_preview=False, buttons=[], **picture
+            )
+            gr.Markdown("Click the one to go on with.", elem_classes="hint")
+        with gr.Tab("Hair animation", id="animation"):
+            ui.animation = gr.Image(label="Hair animation", elem_id="animation", type="filepath", buttons=["download"], **picture)
+            ui.colors = gr.Dropdown(
+                list(HAIR_COLORS), value=FIRST_COLORS, multiselect=True, label="From colour to colour", elem_id="colors"
+            )
+            ui.animate = gr.Button("Animate", variant="primary", elem_id="animate", size="sm")
+
+
+def lay_out_controls(ui) -> None:
+    """Hair, style, pictures and files."""
+    first = EXAMPLES[0]
+    with gr.Tabs():
+        with gr.Tab("Look"):
+            ui.swatches = hair_swatches(first.hair_color, elem_id="swatches", label="Hair colour")
+            ui.hair = gr.Dropdown(
+                [AUTO, *HAIR_COLORS],
+                value=first.hair_color,
+                label="Hair colour",
+                elem_id="hair",
+                allow_custom_value=True,
+                info="or #rrggbb",
+            )
+            ui.strength = gr.Slider(0, 1.5, 1.0, step=0.05, label="Hair strength", elem_id="strength")
+            ui.seed = gr.Number(first.seed, label="Style number", precision=0, minimum=0, elem_id="seed")
+            ui.dice = gr.Button("Another style", elem_id="dice", size="sm")
+        with gr.Tab("Pictures"):
+            ui.region = gr.Dropdown([EVERYTHING, *STYLE_REGIONS], value=EVERYTHING, label="Take the style of", elem_id="region")
+            ui.add_reference = gr.UploadButton("from a picture…", file_types=["image"], elem_id="reference", size="sm")
+            ui.references = strip("References (click one to remove it)", "None: the style is drawn by its number.", elem_id="references")
+            ui.style_strength = gr.Slider(0, 1, 1.0, step=0.05, label="Style strength", elem_id="style_strength")
+            ui.segment = gr.Button("Map from the reference", elem_id="segment", size="sm")
+            ui.edit = gr.UploadButton("Edit a picture…", file_types=["image"], elem_id="edit", size="sm")
+            gr.Markdown("Its map appears; change a part and all the rest stays.", elem_classes="hint")
+        with gr.Tab("Files"):
+            ui.load_mask = gr.UploadButton("Load a map…", file_types=["image", ".json"], elem_id="upload", size="sm")
+            gr.Markdown("A picture in the seven colours, an indexed PNG of class ids, or labelme JSON.", elem_classes="hint")
+            ui.save_png = gr.Button("Save the map (PNG)", elem_id="save_png", size="sm")
+            ui.save_json = gr.Button("Save the map (labelme JSON)", elem_id="save_json", size="sm")
 
 
 def launch_studio(studio: gr.Blocks, host: str | None = None, port: int | None = None, **kwargs):
     """Queue and launch; blocks until stopped unless `prevent_thread_lock=True` is given."""
+    gc.enable()  # commands that soon end run without it
     studio.queue(max_size=64)
-    kwargs = {"ssr_mode": False, "max_file_size": MAX_UPLOAD, "theme": theme(), "css": CSS, "footer_links": []} | kwargs
+    kwargs = {"ssr_mode": False, "max_file_size": MAX_UPLOAD, "theme": theme(), "css": CSS, "footer_links": ["api"]} | kwargs
     return studio.launch(server_name=host, server_port=port, **kwargs)
