@@ -96,7 +96,7 @@ def build_parser() -> argparse.ArgumentParser:
     convert.set_defaults(run=run_convert)
 
     evaluate = commands.add_parser("evaluate", help="measure a network on annotated pictures: the tables of the model card")
-    evaluate.add_argument("network", choices=("segmenter", "painter", "style"))
+    evaluate.add_argument("network", choices=("segmenter", "painter", "style", "masks"))
     evaluate.add_argument("--data_dir", required=True, help="folder of pictures")
     evaluate.add_argument("--masks_dir", action="append", default=[], help="folder with NAME.json or NAME.png masks")
     evaluate.add_argument("--holdout", type=int, default=0, help="measure on these held-out annotated pictures, as drawn in training")
@@ -104,6 +104,7 @@ def build_parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--features", help="safetensors of an ImageNet MobileNetV2 to measure distances in (default: the segmenter's)")
     evaluate.add_argument("--judge", help="model folder or hub id whose segmenter judges painted pictures (default: the model's own)")
     evaluate.add_argument("--train_pictures", type=int, default=1000, help="so many of the other pictures stand for the training set")
+    evaluate.add_argument("-n", "--num-masks", type=int, default=1000, help="so many random masks (default 1000)")
     evaluate.add_argument("-o", "--output", help="JSON file to write; a Markdown table goes beside it as NAME.md")
     add_model_argument(evaluate)
     evaluate.set_defaults(run=run_evaluate)
@@ -351,7 +352,11 @@ def measure(args, pipe, items: list, others: list) -> dict:
     if args.network == "painter":
         return evaluate_painter(pipe, items, features, load_pipeline(args.judge) if args.judge else None, others)
     if not others:
-        raise InputError("--holdout is 0; expected some pictures to measure on and others to fit the probe to")
+        raise InputError("--holdout is 0; expected some pictures to measure on and others that stand for the training set")
+    if args.network == "masks":
+        from .mask_evaluation import draw_masks, evaluate_masks
+
+        return evaluate_masks(pipe, items, others, features, *draw_masks(pipe, range(args.num_masks)))
     from .style_evaluation import evaluate_style
 
     return evaluate_style(pipe, items, others, features)

@@ -1,4 +1,4 @@
-"""Is a mask a face, how do many masks spread, how new are they: what random masks are judged by. Needs numpy only."""
+"""Is a mask a face, how do many masks spread, how new are they: what random masks are judged by."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .labels import CLOTHES, EYE, FACE, HAIR, MOUTH, SKIN, Mask, regions
+from .labels import CLOTHES, EYE, FACE, HAIR, LABELS, MOUTH, NUM_LABELS, SKIN, Mask, regions, vote_resize
 
 SIZE = 128  # everything here looks at masks of this side
 NOVELTY_SIZE = 64
@@ -85,3 +85,69 @@ def validity(mask: Mask) -> dict[str, bool]:
 def is_valid(mask: Mask) -> bool:
     """Whether the mask keeps all rules of `validity`."""
     return all(validity(mask).values())
+
+
+def measure(masks: list[Mask]) -> dict[str, np.ndarray]:
+    """Figures of N masks, each (N, 7), a column a class.
+
+    area: share of the mask. row, column: the centroid as a share of the side, NaN where the class is absent. pieces: how many connected
+    ones there are, specks not counted.
+    """
+    figures = {name: np.full((len(masks), NUM_LABELS), np.nan) for name in ("area", "row", "column", "pieces")}
+    for number, mask in enumerate(masks):
+        ids = mask.fit(SIZE).ids
+        numbers, count = regions(ids)
+        areas, first = np.bincount(numbers.ravel(), minlength=count), np.unique(numbers, return_index=True)[1]
+        large = ids.ravel()[first][areas >= SMALLEST_PIECE]
+        figures["pieces"][number] = np.bincount(large, minlength=NUM_LABELS)
+        figures["area"][number] = np.bincount(ids.ravel(), minlength=NUM_LABELS) / ids.size
+        for label in np.unique(ids):
+            rows, columns = np.nonzero(ids == label)
+            figures["row"][number, label] = (rows.mean() + 0.5) / SIZE
+            figures["column"][number, label] = (columns.mean() + 0.5) / SIZE
+    return figures
+
+
+def wasserstein_distance(first: np.ndarray, second: np.ndarray) -> float:
+    """The first Wasserstein distance of two samples of numbers: the area between their distribution functions. NaNs are left out."""
+    first, second = (np.sort(values[~np.isnan(values)]) for values in (first, second))
+    if not len(first) or not len(second):
+        return float("nan")
+    steps = np.sort(np.concatenate([first, second]))
+    below_first, below_second = (np.searchsorted(values, steps[:-1], side="right") / len(values) for values in (first, second))
+    return float((abs(below_first - below_second) * np.diff(steps)).sum())
+
+
+def distances(first: dict[str, np.ndarray], second: dict[str, np.ndarray]) -> dict[str, dict[str, float]]:
+    """Wasserstein distances of two results of `measure`: for each figure, by class, in the figure's own unit."""
+    return {name: {label: wasserstein_distance(first[name][:, i], second[name][:, i]) for i, label in enumerate(LABELS)} for name in first}
+
+
+def halves(figures: dict[str, np.ndarray], seed: int = 0) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """The figures of two random halves of the masks: how far apart equal distributions come out by chance."""
+    order = np.random.default_rng(seed).permutation(len(next(iter(figures.values()))))
+    middle = len(order) // 2
+    return tuple({name: values[part] for name, values in figures.items()} for part in (order[:middle], order[middle : 2 * middle]))
+
+
+def nearest_iou(masks: list[Mask], others: list[Mask], leave_out_same: bool = False) -> np.ndarray:
+    """(N,) mIoU of each mask with the nearest of `others` or of their mirror images, in cells of 1/64 of the side.
+
+    Args:
+        leave_out_same: `masks` are `others`: mask n is not compared with itself.
+    """
+    ids, all_ids = (np.stack([vote_resize(m.fit(SIZE).ids, NOVELTY_SIZE) for m in group]) for group in (masks, others))
+    best = np.zeros(len(ids))
+    for seen in (all_ids, all_ids[:, :, ::-1]):
+        total, present = np.zeros((2, len(ids), len(seen)), np.float32)
+        for label in range(NUM_LABELS):
+            mine, theirs = (np.ascontiguousarray(group == label).reshape(len(group), -1).astype(np.float32) for group in (ids, seen))
+            both = mine @ theirs.T
+            either = mine.sum(1)[:, None] + theirs.sum(1)[None] - both
+            total += both / np.maximum(either, 1)
+            present += either > 0
+        iou = total / present
+        if leave_out_same:
+            np.fill_diagonal(iou, 0)
+        best = np.maximum(best, iou.max(1))
+    return best
