@@ -8,21 +8,23 @@ from diffusers import DDIMScheduler
 from PIL import Image
 from torch.nn import functional as F
 
-from .labels import BACKGROUND, EYE, FACE, HAIR, MOUTH, NUM_LABELS, Mask, regions
-from .mask_statistics import is_valid, widen
+from .labels import BACKGROUND, EYE, FACE, HAIR, MOUTH, NUM_LABELS, Mask, fill_by_majority, regions
+from .mask_statistics import is_valid
 from .models.mask_denoiser import MaskDenoiser
 from .processing import mask_one_hot, resized_argmax, seeded_generator
 
 SIZE = 512  # of random masks
 STEPS = 16  # of DDIM, from pure noise
+ETA = 0.6  # between DDIM's (0) and ancestral sampling (1): fresh noise mends mistakes, much of it makes all faces alike
 ATTEMPTS = 4  # so many sub-seeds are tried for a mask that keeps the rules of a face map
 
-# Eye and mouth count a little more in a cell, or lines of 5-7 px would vanish in cells of 8 px.
+# Lines of 5-7 px would vanish in cells of 8 px: eye and mouth count more in a cell, and a mouth counts more when cells become pixels.
 FEATURE_WEIGHT = 1.5
+MOUTH_WEIGHT = 2.0
 
 CLEANING_SIZE = 128
-SPECK = {EYE: 10, MOUTH: 6}  # pieces below so many pixels at CLEANING_SIZE are specks;
-SPECK_ELSEWHERE = 24  # of every other class
+SMALLEST = np.full(NUM_LABELS, 24)  # pieces of fewer pixels at CLEANING_SIZE are specks,
+SMALLEST[[EYE, MOUTH]] = 10, 4  # of each class
 LOOSE_PIECE = 330  # 2 % of CLEANING_SIZE squared: what is smaller and lies off the head is no part of it
 
 
@@ -46,32 +48,38 @@ def class_shares(mask: Mask, size: int) -> torch.Tensor:
 
 
 def without_specks(planes: np.ndarray) -> np.ndarray:
-    """(7, S, S) class probabilities -> the same at CLEANING_SIZE, where no piece of the likeliest classes is a speck or off the head."""
+    """(7, S, S) class probabilities -> the same at CLEANING_SIZE, where no piece of the likeliest classes is a speck or off the head.
+
+    What is removed takes the class around it.
+    """
     planes = np.stack([_resized(plane, CLEANING_SIZE) for plane in planes])
-    for _ in range(3):
-        ids = planes.argmax(0)
-        wrong = {label: np.zeros(ids.shape, bool) for label in range(NUM_LABELS)}
-        numbers, _ = regions(ids)
-        areas = np.bincount(numbers.ravel())
-        labels = np.zeros(len(areas), int)
-        labels[numbers.ravel()] = ids.ravel()
-        limits = np.array([SPECK.get(label, SPECK_ELSEWHERE) for label in range(NUM_LABELS)])[labels]
-        specks = (areas < limits)[numbers]
-        for label in np.unique(ids[specks]):
-            wrong[label] |= specks & (ids == label)
+    for _ in range(3):  # what is filled may join or part others
+        ids = planes.argmax(0).astype(np.uint8)
+        numbers, count = regions(ids)
+        label_of = np.zeros(count, np.uint8)
+        label_of[numbers] = ids
+        wrong = (np.bincount(numbers.ravel()) < SMALLEST[label_of])[numbers]
         head = np.isin(ids, (FACE, EYE, MOUTH, HAIR))
         if head.any():
             numbers, _ = regions(head.astype(np.uint8))
-            areas = np.bincount(numbers[head])
-            loose = head & ((areas != areas.max()) & (areas < LOOSE_PIECE))[numbers.clip(max=len(areas) - 1)]
-            for label in np.unique(ids[loose]):
-                wrong[label] |= loose & (ids == label)
-        if not any(places.any() for places in wrong.values()):
+            areas = np.bincount(numbers[head], minlength=numbers.max() + 1)
+            wrong |= head & ((areas < areas.max()) & (areas < LOOSE_PIECE))[numbers]
+        if not wrong.any() or wrong.all():
             break
-        for label, places in wrong.items():
-            if places.any():
-                planes[label][widen(places, 2) & ~((ids == label) & ~places)] = 0
+        filled = fill_by_majority(ids, ~wrong, rounds=CLEANING_SIZE)
+        planes[:, wrong] = filled[wrong] == np.arange(NUM_LABELS)[:, None]
     return planes
+
+
+def ids_of_shares(planes: np.ndarray, width: int, height: int) -> np.ndarray:
+    """(7, S, S) class shares or probabilities -> (height, width) ids with smooth borders and no specks; S x S is their letterbox."""
+    planes = planes.copy()
+    planes[MOUTH] *= MOUTH_WEIGHT
+    planes = without_specks(planes)
+    side = max(width, height)
+    left, top = ((side - length) / 2 * CLEANING_SIZE / side for length in (width, height))
+    window = (left, top, CLEANING_SIZE - left, CLEANING_SIZE - top)
+    return resized_argmax(planes, width, height, window, Image.Resampling.BICUBIC)
 
 
 def _resized(plane: np.ndarray, size: int) -> np.ndarray:
@@ -93,7 +101,7 @@ class MaskSampler:
         """A 512x512 mask; if it breaks a rule of a face map, the next one of up to `attempts` (by sub-seeds of the seed)."""
         nothing = torch.zeros(1, NUM_LABELS, self._cells, self._cells)
         for attempt in range(attempts):
-            mask = Mask(self._ids(self._denoise(nothing, nothing, STEPS, seed, attempt), SIZE, SIZE))
+            mask = Mask(ids_of_shares(self._denoise(nothing, nothing, STEPS, seed, attempt), SIZE, SIZE))
             if is_valid(mask):
                 break
         return mask
@@ -107,10 +115,10 @@ class MaskSampler:
         if steps == 0:
             return mask
         shares = class_shares(mask, self._cells)
-        varied = self._ids(self._denoise(shares, torch.zeros_like(shares), steps, seed), mask.width, mask.height)
+        varied = ids_of_shares(self._denoise(shares, torch.zeros_like(shares), steps, seed), mask.width, mask.height)
         if steps == STEPS:
             return Mask(varied)
-        coarse = self._ids(shares[0].numpy(), mask.width, mask.height)
+        coarse = ids_of_shares(shares[0].numpy(), mask.width, mask.height)
         return Mask(np.where(varied == coarse, mask.ids, varied))
 
     def complete(self, partial: Mask, seed: int) -> Mask:
@@ -119,7 +127,7 @@ class MaskSampler:
         Eyes and a mouth that are missing go into the gaps left for them; where a face is drawn without gaps they go on top of it.
         """
         drawn = class_shares(partial, self._cells)
-        ids = self._ids(self._denoise(torch.zeros_like(drawn), drawn, STEPS, seed), partial.width, partial.height)
+        ids = ids_of_shares(self._denoise(torch.zeros_like(drawn), drawn, STEPS, seed), partial.width, partial.height)
         keep = partial.ids != BACKGROUND
         for feature in (EYE, MOUTH):
             added = ids == feature
@@ -139,20 +147,13 @@ class MaskSampler:
         One mask at a time: the last bits of a batch depend on its size, and a mask must not depend on its neighbours.
         """
         device = self.denoiser.device
-        noise = torch.randn(shares.shape, generator=seeded_generator(seed, attempt)).to(device)
+        generator = seeded_generator(seed, attempt)
+        noise = torch.randn(shares.shape, generator=generator).to(device)
         self.scheduler.set_timesteps(STEPS)
         timesteps = self.scheduler.timesteps[-steps:]
         drawn = drawn.to(device)
         noisy = self.scheduler.add_noise(self.denoiser.scale(shares.to(device)), noise, timesteps[:1])
         for timestep in timesteps:
             clean = self.denoiser(noisy, timestep[None].to(device), drawn).softmax(1)
-            noisy = self.scheduler.step(self.denoiser.scale(clean), timestep, noisy).prev_sample
+            noisy = self.scheduler.step(self.denoiser.scale(clean), timestep, noisy, eta=ETA, generator=generator).prev_sample
         return clean[0].cpu().numpy()
-
-    def _ids(self, planes: np.ndarray, width: int, height: int) -> np.ndarray:
-        """(7, S, S) probabilities -> (height, width) ids with smooth borders and no specks; S x S is the letterbox of width x height."""
-        planes = without_specks(planes)
-        side = max(width, height)
-        left, top = ((side - length) / 2 * CLEANING_SIZE / side for length in (width, height))
-        window = (left, top, CLEANING_SIZE - left, CLEANING_SIZE - top)
-        return resized_argmax(planes, width, height, window, Image.Resampling.BICUBIC)

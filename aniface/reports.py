@@ -79,13 +79,14 @@ def masks_table(report: dict) -> str:
     lines += ["", *score_rows(report["nearest_training_iou"], "mIoU with the nearest training mask")]
     done, painted = report["completed"], report["painted"]
     varied = ", ".join(f"{value:.2f} at {amount}" for amount, value in report["varied_miou"].items())
+    finished = {name: [f"{row[key]:.0%}" for key in ("kept", "eyes_and_mouth", "valid")] for name, row in done.items()}
+    gaps, whole = finished["gaps"], finished["whole face"]
     lines += [
         "",
         f"{report['different']} of {report['masks']} random masks differ from each other.",
         f"mIoU of a real mask and its variation, by amount: {varied}.",
-        f"Hair and face of real masks, completed: all drawn pixels kept in {done['gaps']['kept']:.0%}, eyes and mouth added in "
-        f"{done['gaps']['eyes_and_mouth']:.0%}, all rules kept in {done['gaps']['valid']:.0%}; where the face is drawn whole, "
-        f"{done['whole face']['kept']:.0%} (but for what lies on it), {done['whole face']['eyes_and_mouth']:.0%} and {done['whole face']['valid']:.0%}.",
+        f"Hair and face of real masks, completed: every drawn pixel stays in {gaps[0]}, eyes and a mouth are there in {gaps[1]}, all rules "
+        f"are kept in {gaps[2]}; where the face is drawn without gaps, {whole[0]} (but for what lies on the face), {whole[1]}, {whole[2]}.",
         f"Kernel distance of pictures painted from {painted['pictures']} random masks to training portraits: {painted['random']:.3f}; from "
         f"held-out real masks: {painted['real']:.3f}; ratio {painted['ratio']:.2f} ({painted['features']}).",
     ]
