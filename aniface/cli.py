@@ -66,6 +66,12 @@ def build_parser() -> argparse.ArgumentParser:
     random_mask = commands.add_parser("random-mask", help="write random face maps to start from")
     random_mask.add_argument("-n", "--num-masks", type=int, default=1, help="how many (default 1)")
     random_mask.add_argument("--seed", type=int, default=0, help="of the first one; the others count up (default 0)")
+    source = random_mask.add_mutually_exclusive_group()
+    source.add_argument("--vary", metavar="MASK", help="draw variations of this mask")
+    source.add_argument("--complete", metavar="MASK", help="complete what is drawn in this mask; its background counts as not drawn")
+    random_mask.add_argument(
+        "--amount", type=float, default=0.5, help="how far --vary goes: 0 the mask itself, 1 another face (default 0.5)"
+    )
     random_mask.add_argument("-o", "--output", required=True, help="mask PNG to write; with -n, NAME-1.png, NAME-2.png, ...")
     add_model_argument(random_mask)
     random_mask.set_defaults(run=run_random_mask)
@@ -241,9 +247,14 @@ def run_random_mask(args) -> None:
         raise InputError(f"{target}: ends in {target.suffix or 'nothing'}; expected .png")
     if not 1 <= args.num_masks <= 10_000:
         raise InputError(f"-n is {args.num_masks}; expected 1 to 10000")
+    start = Mask.open(args.vary or args.complete) if args.vary or args.complete else None
     pipe = load_pipeline(args.model)
-    for number, name in enumerate(numbered(target, args.num_masks)):
-        print(pipe.random_mask(seed=args.seed + number).save(name))
+    for seed, name in enumerate(numbered(target, args.num_masks), start=args.seed):
+        if args.vary:
+            mask = pipe.vary_mask(start, args.amount, seed=seed)
+        else:
+            mask = pipe.complete_mask(start, seed=seed) if args.complete else pipe.random_mask(seed=seed)
+        print(mask.save(name))
 
 
 def run_hair_animation(args) -> None:

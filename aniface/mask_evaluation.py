@@ -38,6 +38,11 @@ def evaluate_masks(pipe, items: list[Item], train_items: list[Item], features: P
         raise InputError(f"{len(masks)} random, {len(items)} real and {len(train_items)} training masks; expected at least 2 of each")
     real = [Mask.open(item.mask).fit(PICTURE_SIZE) for item in items]
     train = [Mask.open(item.mask).fit(SIZE) for item in train_items]
+    return compare_masks(masks, first_tries, real, train) | evaluate_use(pipe, masks, real, items, train_items, features)
+
+
+def compare_masks(masks: list[Mask], first_tries: list[Mask], real: list[Mask], train: list[Mask]) -> dict:
+    """Rules, spread and novelty of random masks beside those of held-out real ones and of training masks."""
     groups = {"random": masks, "random, first try": first_tries, "real, held out": real, "training": train}
     train_figures = measure(train)
     return {
@@ -51,13 +56,18 @@ def evaluate_masks(pipe, items: list[Item], train_items: list[Item], features: P
             "real, held out": distances(measure(real), train_figures),
             "two halves of training": distances(*halves(train_figures)),
         },
-        "mean_area": {name: measure(groups[name])["area"].mean(0).tolist() for name in ("random", "real, held out")},
         "nearest_training_iou": {
             "random": quantiles(nearest_iou(masks, train)),
             "real, held out": quantiles(nearest_iou(real, train)),
             "training": quantiles(nearest_iou(train, train, leave_out_same=True)),
         },
         "different": len(set(masks)),
+    }
+
+
+def evaluate_use(pipe, masks: list[Mask], real: list[Mask], items: list[Item], train_items: list[Item], features: PictureFeatures) -> dict:
+    """What is made of masks: variations, completions, pictures; and the time a random mask takes."""
+    return {
         "varied_miou": evaluate_variation(pipe, real[:20]),
         "completed": evaluate_completion(pipe, real[:50]),
         "painted": evaluate_painted(pipe, masks[: len(items)], items, train_items, features),

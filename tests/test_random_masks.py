@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from aniface import AnifacePipeline, InputError, Mask
+from aniface.cli import main
 from aniface.labels import BACKGROUND, CLOTHES, EYE, FACE, HAIR, MOUTH
 from aniface.mask_statistics import is_valid
 from aniface.metrics import confusion, segmentation_scores
@@ -97,3 +98,15 @@ def test_a_pipeline_without_a_denoiser_loads_and_bends_start_masks(tiny, drawing
     loaded = AnifacePipeline.from_pretrained(tmp_path / "with")
     assert loaded.random_mask(seed=3) == drawing.random_mask(seed=3)
     assert loaded.mask_scheduler.config.prediction_type == "sample"
+
+
+def test_the_command_varies_and_completes(drawing, toy_mask, tmp_path, capsys):
+    drawing.save_pretrained(tmp_path / "model")
+    toy_mask.save(tmp_path / "mask.png")
+    common = ["random-mask", "--seed", "2", "--model", str(tmp_path / "model"), "-o"]
+    assert main([*common, str(tmp_path / "v.png"), "-n", "2", "--vary", str(tmp_path / "mask.png"), "--amount", "0.6"]) == 0
+    assert Mask.open(tmp_path / "v-2.png") == drawing.vary_mask(toy_mask, 0.6, seed=3) != Mask.open(tmp_path / "v-1.png")
+    assert main([*common, str(tmp_path / "c.png"), "--complete", str(tmp_path / "mask.png")]) == 0
+    assert Mask.open(tmp_path / "c.png") == drawing.complete_mask(toy_mask, seed=2)
+    assert main([*common, str(tmp_path / "v.png"), "--vary", str(tmp_path / "mask.png"), "--amount", "2"]) == 2
+    assert "amount is 2.0; expected a number from 0 to 1" in capsys.readouterr().err
