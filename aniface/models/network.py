@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from diffusers import ConfigMixin, ModelMixin
+import diffusers
+from diffusers import ConfigMixin, ModelMixin, SchedulerMixin
 from huggingface_hub import hf_hub_download
 from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
@@ -111,10 +112,16 @@ def check_pipeline(cls: type, path: str, **options) -> None:
     for name, entry in config.items():
         if name.startswith("_"):
             continue
+        if entry == [None, None] and name in cls._optional_components:
+            continue
         library, kind = entry if isinstance(entry, list) and len(entry) == 2 else (None, None)
-        made = getattr(aniface, str(kind), None)
-        if library != "aniface" or not (isinstance(made, type) and issubclass(made, ModelMixin)):
-            raise InputError(f'{what}: {name} is {entry}; expected ["aniface", CLASS], a network that aniface {aniface.__version__} has')
+        home, base = {"aniface": (aniface, ModelMixin), "diffusers": (diffusers, SchedulerMixin)}.get(str(library), (None, None))
+        made = getattr(home, str(kind), None)
+        if not (isinstance(made, type) and issubclass(made, base)):
+            raise InputError(
+                f'{what}: {name} is {entry}; expected ["aniface", CLASS], a network that aniface {aniface.__version__} has, or a scheduler '
+                "of diffusers"
+            )
 
 
 class Network(ModelMixin, ConfigMixin):
