@@ -27,7 +27,7 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def address(bundled):
     """A studio whose pipeline remembers the masks it was given."""
 
@@ -42,7 +42,7 @@ def address(bundled):
     studio.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium():
     path = find_chromium()
     assert path, "no Chromium found; install one, or name it in CHROMIUM"

@@ -32,8 +32,8 @@ CONTRASTS = """() => {
   const found = [];
   for (const node of document.querySelectorAll("body *")) {
     const own = [...node.childNodes].filter((n) => n.nodeType === 3 && n.textContent.trim());
-    if (!own.length || node.closest("button:disabled, script, style")) continue;
-    if (!node.checkVisibility({ visibilityProperty: true, opacityProperty: true })) continue;
+    const seen = node.checkVisibility({ visibilityProperty: true, opacityProperty: true });
+    if (!seen || !own.length || node.closest("button:disabled, script, style")) continue;
     const back = behind(node), text = over(parse(getComputedStyle(node).color), back);
     const [a, b] = [light(back), light(text)].sort((x, y) => y - x);
     found.push([(a + 0.05) / (b + 0.05), own[0].textContent.trim().slice(0, 40)]);

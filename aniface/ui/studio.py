@@ -49,8 +49,8 @@ def build_studio(pipe) -> gr.Blocks:
                 colours_page()
             with gr.Tab("About"):
                 about_page(pipe)
+        add_endpoints(do, **MODEL)  # first: names are given in this order, and the endpoints' must be plain
         wire(studio, ui, do)
-        add_endpoints(do, **MODEL)
     return studio
 
 

@@ -43,6 +43,8 @@ def theme() -> gr.themes.Base:
         block_info_text_color="#5d5670",
         block_info_text_color_dark="#b3adc4",
         color_accent="*primary_600",
+        link_text_color="*primary_700",
+        link_text_color_dark="*primary_300",
         slider_color="*primary_600",
         slider_color_dark="*primary_500",
         button_primary_background_fill="*primary_600",
