@@ -127,7 +127,7 @@ class FacePainter(Network):
         if layout.shape[-1] < size:
             raise ValueError(f"FacePainter got a mask of {layout.shape[-1]} pixels; expected at least {size}")
         styles = self.mapper(codes, colours, known)
-        shares = {side: F.adaptive_avg_pool2d(layout, side) for side in self._sides(min(size, self.trunk_size))}
+        shares = self._pyramid(layout, min(size, self.trunk_size))
         x = self.stem(torch.cat([shares[8], scatter_regions(styles, shares[8])], 1))
         rgb = None
         for index, block in enumerate(self.blocks):
@@ -142,8 +142,13 @@ class FacePainter(Network):
         return self.head(rgb, layout) if size > self.trunk_size else rgb
 
     @staticmethod
-    def _sides(size: int) -> list[int]:
-        return [8 << index for index in range((size // 8).bit_length())]
+    def _pyramid(layout: torch.Tensor, size: int) -> dict[int, torch.Tensor]:
+        """Class shares at `size`, size / 2, ... 8 pixels, channels last in memory, as `scatter_regions` reads them."""
+        shares = {size: F.adaptive_avg_pool2d(layout, size).contiguous(memory_format=torch.channels_last)}
+        while size > 8:
+            shares[size // 2] = F.avg_pool2d(shares[size], 2)
+            size //= 2
+        return shares
 
 
 # The painter that ships, and GauGAN as published (nf 64, SPADE everywhere), for comparison and for GPUs.
