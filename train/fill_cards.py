@@ -15,6 +15,7 @@ pipeline's card is copied beside the weights.
 
 from __future__ import annotations
 
+import argparse
 import json
 import re
 from pathlib import Path
@@ -72,7 +73,10 @@ def block(words: str) -> str:
         return part.read_text(encoding="utf-8")
     if name in MEASURED and not (CARDS / "results" / f"{name}.json").exists():
         return "Not measured yet.\n"
-    return markdown_table(read_results(name))
+    try:
+        return markdown_table(read_results(name))
+    except KeyError as error:
+        raise InputError(f"results/{name}.json has no {error}: an older aniface measured it; run aniface evaluate {name} again") from None
 
 
 def model_index(name: str) -> str:
@@ -109,6 +113,7 @@ def filled(card: str) -> str:
 
 
 def main() -> None:
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     for card in sorted(CARDS.glob("*.md")):
         text = filled(card.read_text(encoding="utf-8"))
         write_atomically(card, lambda temporary, text=text: Path(temporary).write_text(text, encoding="utf-8"))

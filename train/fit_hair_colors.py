@@ -38,8 +38,8 @@ def main() -> None:
     add = parser.add_argument
     add("--train_data_dir", required=True, help="folder of pictures, with their masks beside them or in a --masks_dir")
     add("--masks_dir", action="append", default=[])
-    add("--style_encoder", required=True, help="style encoder folder or hub id")
-    add("--output_dir", required=True)
+    add("--style_encoder", help="style encoder folder or hub id; by default the one that ships")
+    add("--output_dir", default="runs/hair")
     add("--max_pictures", type=int, default=1000)
     add("--holdout", type=int, default=0)
     add("--holdout_seed", type=int, default=0)
