@@ -11,14 +11,15 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import torch
 
-from aniface.folders import Item, find_items, split_items
+from aniface.folders import Item
 from aniface.labels import BACKGROUND, EYE, FACE, MOUTH, NUM_LABELS, InputError, Mask
 from aniface.mask_statistics import is_valid
 from aniface.models.mask_denoiser import MaskDenoiser
 from aniface.random_masks import MaskSampler, class_shares, make_scheduler
 
-from .common import Run, keep_large_buffers, make_parser, run_script
+from .common import Run, keep_large_buffers, make_parser, read_flags, run_script
 from .data import SampleStream, contact_sheet
+from .dataset import find_data
 
 
 def load_shares(items: list[Item], size: int) -> np.ndarray:
@@ -82,12 +83,13 @@ def denoising_loss(denoiser, scale, scheduler, batch: dict) -> torch.Tensor:
 
 
 def main() -> None:
-    args = make_parser(__doc__, train_batch_size=32, learning_rate=8e-4, resolution=64, ema_decay=0.998, lr_decay_share=0.5).parse_args()
+    defaults = {"train_batch_size": 32, "learning_rate": 1e-3, "lr_warmup_steps": 200, "resolution": 64, "ema_decay": 0.998}
+    args = read_flags(make_parser(__doc__, output_dir="runs/mask_diffusion", lr_decay_share=0.5, **defaults))
     keep_large_buffers()
     torch.manual_seed(args.seed)
-    items, _ = split_items(find_items(args.train_data_dir, args.masks_dir), args.holdout, args.holdout_seed)
+    items, _ = find_data(args)
     if args.pretrained_model_name_or_path:
-        denoiser = MaskDenoiser.from_pretrained(args.pretrained_model_name_or_path, low_cpu_mem_usage=False)
+        denoiser = MaskDenoiser.from_pretrained(args.pretrained_model_name_or_path)
     else:
         denoiser = MaskDenoiser(mask_size=args.resolution)
     shares = load_shares(items, denoiser.config.mask_size)
@@ -109,9 +111,10 @@ def main() -> None:
         run.log(loss=loss.item())
         if run.accelerator.is_main_process and (run.step + 1) % args.validation_steps == 0:
             masks = [sampler.random(seed, attempts=1) for seed in range(16)]
-            contact_sheet([[mask.to_rgb() for mask in masks[row : row + 8]] for row in (0, 8)]).save(run.folder / "samples.png")
+            run.show("samples", contact_sheet([[mask.to_rgb() for mask in masks[row : row + 8]] for row in (0, 8)]), run.step + 1)
     if run.accelerator.is_main_process:
-        run.ema["mask_denoiser"].save_pretrained(run.folder / "mask_denoiser")
+        run.save(run.ema["mask_denoiser"], "mask_denoiser")
+        run.finish(run.ema["mask_denoiser"])
 
 
 if __name__ == "__main__":
