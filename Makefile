@@ -2,13 +2,21 @@
 PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
-.PHONY: app test lint train-tiny env browser clean
+.PHONY: app test test-slow docs-check lint train-tiny env browser clean
 
 app: $(VENV)/.installed
 	$(BIN)/python app.py
 
 test: $(VENV)/.installed-dev browser lint
 	$(BIN)/python -m pytest
+
+# What takes too long for every day: twenty kills of one training run.
+test-slow: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest -m slow
+
+# Every command of the guides is parsed, every Python line compiled, every link followed.
+docs-check: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest tests/test_docs.py
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

@@ -66,6 +66,12 @@ def build_parser() -> argparse.ArgumentParser:
     random_mask = commands.add_parser("random-mask", help="write random face maps to start from")
     random_mask.add_argument("-n", "--num-masks", type=int, default=1, help="how many (default 1)")
     random_mask.add_argument("--seed", type=int, default=0, help="of the first one; the others count up (default 0)")
+    source = random_mask.add_mutually_exclusive_group()
+    source.add_argument("--vary", metavar="MASK", help="draw variations of this mask")
+    source.add_argument("--complete", metavar="MASK", help="complete what is drawn in this mask; its background counts as not drawn")
+    random_mask.add_argument(
+        "--amount", type=float, default=0.5, help="how far --vary goes: 0 the mask itself, 1 another face (default 0.5)"
+    )
     random_mask.add_argument("-o", "--output", required=True, help="mask PNG to write; with -n, NAME-1.png, NAME-2.png, ...")
     add_model_argument(random_mask)
     random_mask.set_defaults(run=run_random_mask)
@@ -96,7 +102,7 @@ def build_parser() -> argparse.ArgumentParser:
     convert.set_defaults(run=run_convert)
 
     evaluate = commands.add_parser("evaluate", help="measure a network on annotated pictures: the tables of the model card")
-    evaluate.add_argument("network", choices=("segmenter", "painter", "style"))
+    evaluate.add_argument("network", choices=("segmenter", "painter", "style", "masks"))
     evaluate.add_argument("--data_dir", required=True, help="folder of pictures")
     evaluate.add_argument("--masks_dir", action="append", default=[], help="folder with NAME.json or NAME.png masks")
     evaluate.add_argument("--holdout", type=int, default=0, help="measure on these held-out annotated pictures, as drawn in training")
@@ -104,6 +110,7 @@ def build_parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--features", help="safetensors of an ImageNet MobileNetV2 to measure distances in (default: the segmenter's)")
     evaluate.add_argument("--judge", help="model folder or hub id whose segmenter judges painted pictures (default: the model's own)")
     evaluate.add_argument("--train_pictures", type=int, default=1000, help="so many of the other pictures stand for the training set")
+    evaluate.add_argument("-n", "--num-masks", type=int, default=1000, help="so many random masks (default 1000)")
     evaluate.add_argument("-o", "--output", help="JSON file to write; a Markdown table goes beside it as NAME.md")
     add_model_argument(evaluate)
     evaluate.set_defaults(run=run_evaluate)
@@ -121,16 +128,13 @@ def add_model_argument(parser: argparse.ArgumentParser) -> None:
 
 
 def load_pipeline(model: str | None):
-    """The pipeline of `--model`; a hub id that cannot be loaded becomes one line."""
+    """The pipeline of `--model`."""
     # The libraries make a million objects that live to the end: collecting garbage among them costs a third of the start and of the exit.
     gc.disable()
     from .pipeline import AnifacePipeline
 
     try:
         return AnifacePipeline.from_pretrained(model)
-    except OSError as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise InputError(f"{model}: the model cannot be loaded ({reason})") from None
     finally:
         gc.freeze()
         gc.enable()
@@ -240,9 +244,14 @@ def run_random_mask(args) -> None:
         raise InputError(f"{target}: ends in {target.suffix or 'nothing'}; expected .png")
     if not 1 <= args.num_masks <= 10_000:
         raise InputError(f"-n is {args.num_masks}; expected 1 to 10000")
+    start = Mask.open(args.vary or args.complete) if args.vary or args.complete else None
     pipe = load_pipeline(args.model)
-    for number, name in enumerate(numbered(target, args.num_masks)):
-        print(pipe.random_mask(seed=args.seed + number).save(name))
+    for seed, name in enumerate(numbered(target, args.num_masks), start=args.seed):
+        if args.vary:
+            mask = pipe.vary_mask(start, args.amount, seed=seed)
+        else:
+            mask = pipe.complete_mask(start, seed=seed) if args.complete else pipe.random_mask(seed=seed)
+        print(mask.save(name))
 
 
 def run_hair_animation(args) -> None:
@@ -351,7 +360,11 @@ def measure(args, pipe, items: list, others: list) -> dict:
     if args.network == "painter":
         return evaluate_painter(pipe, items, features, load_pipeline(args.judge) if args.judge else None, others)
     if not others:
-        raise InputError("--holdout is 0; expected some pictures to measure on and others to fit the probe to")
+        raise InputError("--holdout is 0; expected some pictures to measure on and others that stand for the training set")
+    if args.network == "masks":
+        from .mask_evaluation import draw_masks, evaluate_masks
+
+        return evaluate_masks(pipe, items, others, features, *draw_masks(pipe, range(args.num_masks)))
     from .style_evaluation import evaluate_style
 
     return evaluate_style(pipe, items, others, features)

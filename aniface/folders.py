@@ -70,7 +70,7 @@ def load_item(item: Item, resolution: int) -> tuple[np.ndarray, np.ndarray | Non
     """(R, R, 3) uint8 picture and (R, R) uint8 mask of an item."""
     picture = fit_picture(to_rgb_picture(open_picture(item.picture)), resolution)
     mask = Mask.open(item.mask).fit(resolution).ids if item.mask else None
-    return np.asarray(picture), mask
+    return np.array(picture), mask
 
 
 def load_all(items: list[Item], resolution: int) -> tuple[np.ndarray, np.ndarray]:

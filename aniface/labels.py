@@ -436,7 +436,7 @@ def regions(ids: np.ndarray) -> tuple[np.ndarray, int]:
     run_of = np.cumsum(starts_run.ravel()).reshape(height, width) - 1
     parent = np.arange(run_of[-1, -1] + 1)
     same = ids[1:] == ids[:-1]
-    pairs = np.unique(np.stack([run_of[:-1][same], run_of[1:][same]], 1), axis=0)
+    pairs = np.stack(np.divmod(np.unique(run_of[:-1][same] * len(parent) + run_of[1:][same]), len(parent)), 1)
     parent_of = parent.tolist()
 
     def root(run: int) -> int:

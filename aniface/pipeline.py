@@ -5,11 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 import torch
-from diffusers import DiffusionPipeline
+from diffusers import DDIMScheduler, DiffusionPipeline
 from diffusers.pipelines.pipeline_loading_utils import LOADABLE_CLASSES
 from diffusers.utils import BaseOutput
 from PIL import Image
@@ -17,14 +16,16 @@ from PIL import Image
 from .hair import HAIR_COLORS, parse_hair_color
 from .labels import STYLE_REGIONS, InputError, Mask
 from .models.hair_colors import HairColors
+from .models.mask_denoiser import MaskDenoiser
+from .models.network import HUB_OPTIONS, check_model_path, check_pipeline, loading
 from .models.painter import FacePainter
 from .models.segmenter import FaceSegmenter
 from .models.style_encoder import StyleEncoder, region_means
-from .processing import fit_picture, letterbox_window, mask_one_hot, pixels_from_uint8, to_pil, to_rgb_picture
+from .processing import fit_picture, letterbox_window, mask_one_hot, pixels_from_uint8, resized_argmax, to_pil, to_rgb_picture
+from .random_masks import MaskSampler
 from .start_masks import random_face
 from .styles import SeenStyle, Style, blend_seen, check_region_colors, check_regions, nothing_seen, random_codes
 
-BUNDLED_WEIGHTS = Path(__file__).parent / "weights" / "aniface-512"
 MAX_IMAGES = 64
 
 # With this, diffusers records our components as ["aniface", CLASS], which loads from folders and hub ids alike (diffusers #6563).
@@ -56,6 +57,13 @@ def check_seed(seed) -> int:
     return int(seed)
 
 
+def check_count(value, name: str, most: int = 10_000) -> int:
+    """A whole number from 1 to `most`; raises InputError if it is none."""
+    if type(value) is bool or not isinstance(value, (int, np.integer)) or not 1 <= value <= most:
+        raise InputError(f"{name} is {value!r}; expected a whole number from 1 to {most}")
+    return int(value)
+
+
 def check_number(value, name: str, most: float) -> float:
     """A finite number from 0 to `most`; raises InputError if it is none."""
     if type(value) is bool or not isinstance(value, (int, float, np.number)) or not 0 <= value <= most:
@@ -71,13 +79,31 @@ class AnifacePipeline(DiffusionPipeline):
         style_encoder: reference picture -> style codes.
         hair_vectors: hair code and asked colour -> hair code of that colour.
         painter: mask and styles -> portrait.
+        mask_denoiser: noise -> mask. Optional: without it random masks are bent start masks.
+        mask_scheduler: the noise levels of the mask denoiser.
     """
 
-    def __init__(self, segmenter: FaceSegmenter, style_encoder: StyleEncoder, hair_vectors: HairColors, painter: FacePainter):
+    _optional_components = ["mask_denoiser", "mask_scheduler"]
+
+    def __init__(
+        self,
+        segmenter: FaceSegmenter,
+        style_encoder: StyleEncoder,
+        hair_vectors: HairColors,
+        painter: FacePainter,
+        mask_denoiser: MaskDenoiser | None = None,
+        mask_scheduler: DDIMScheduler | None = None,
+    ):
         super().__init__()
         self.register_modules(segmenter=segmenter, style_encoder=style_encoder, hair_vectors=hair_vectors, painter=painter)
-        for network in self.components.values():
+        self.register_modules(mask_denoiser=mask_denoiser, mask_scheduler=mask_scheduler)
+        for network in self.networks.values():
             lay_out_weights(network.eval())
+
+    @property
+    def networks(self) -> dict[str, torch.nn.Module]:
+        """The components that hold weights, by name."""
+        return {name: part for name, part in self.components.items() if isinstance(part, torch.nn.Module)}
 
     @classmethod
     def from_pretrained(cls, pretrained_model_name_or_path: str | os.PathLike | None = None, **kwargs) -> AnifacePipeline:
@@ -85,37 +111,25 @@ class AnifacePipeline(DiffusionPipeline):
 
         Args:
             pretrained_model_name_or_path: a folder, a hub id, or None for the weights that ship inside the package.
-            **kwargs: as for `DiffusionPipeline.from_pretrained` (revision, variant, cache_dir, local_files_only, token, dtype, ...).
+            **kwargs: as for `DiffusionPipeline.from_pretrained` (revision, variant, cache_dir, local_files_only, token, dtype, ...), and
+                components by name that replace the saved ones, such as `painter=FacePainter.from_pretrained(...)`.
 
         Raises:
-            InputError: no such folder, or weights are missing from it.
+            InputError: no such model, it comes from a newer version, or its weights are missing, of another shape, too many or pickled.
         """
-        path = BUNDLED_WEIGHTS if pretrained_model_name_or_path is None else pretrained_model_name_or_path
-        if not Path(path).is_dir() and (
-            Path(path).exists() or Path(path).is_absolute() or str(path).count("/") != 1 or str(path)[0] in ".~"
-        ):
-            raise InputError(f"{path}: no such model folder; expected a folder made by save_pretrained, or a hub id such as me/my-aniface")
+        path = check_model_path(pretrained_model_name_or_path)
         kwargs.setdefault("dtype", torch.float32)
-        kwargs.setdefault("use_safetensors", True)
-        pipe = super().from_pretrained(path, **kwargs)
-        for name, network in pipe.components.items():
-            lost = [key for key, value in network.state_dict().items() if value.is_meta]
-            if lost:
-                raise InputError(f"{path}: the weights of {name} lack {lost[0]} and {len(lost) - 1} more; get the whole model again")
-        return pipe
+        if kwargs.setdefault("use_safetensors", True) is False:
+            raise InputError(f"{path}: use_safetensors is False; aniface reads no pickles")
+        with loading(path):
+            check_pipeline(cls, path, **{key: kwargs[key] for key in HUB_OPTIONS if kwargs.get(key) is not None})
+            return super().from_pretrained(path, **kwargs)
 
-    def push_to_hub(self, repo_id: str, private: bool | None = None, token: str | None = None, **kwargs) -> str:
-        """Upload the pipeline to the hub, with a card if the repository has none; returns the commit's address.
+    def push_to_hub(self, repo_id: str, **kwargs) -> str:
+        """Upload the pipeline to the hub, with a card if the repository has none; see `aniface.hub.push`."""
+        from .hub import push
 
-        Args:
-            repo_id: "user/name"; made if it does not exist.
-            private: whether a new repository is private.
-            token: an access token; by default the one that is logged in.
-            **kwargs: `message`, of the commit.
-        """
-        from .hub import push_pipeline
-
-        return push_pipeline(self, repo_id, private=private, token=token, **kwargs)
+        return push(self, repo_id, **kwargs)
 
     @property
     def hair_colors(self) -> list[str]:
@@ -136,17 +150,51 @@ class AnifacePipeline(DiffusionPipeline):
         size = self.segmenter.config.image_size
         probabilities = self.segmenter.predict(self._pixels(picture, size), average_mirrored=True)[0].cpu().numpy()
         left, top, right, bottom = letterbox_window(*picture.size, size)
-        best = np.full((picture.height, picture.width), -1, np.float32)
-        ids = np.zeros((picture.height, picture.width), np.uint8)
-        for index, plane in enumerate(probabilities[:, top:bottom, left:right]):
-            plane = np.asarray(Image.fromarray(np.ascontiguousarray(plane)).resize(picture.size, Image.Resampling.BILINEAR))
-            better = plane > best
-            best[better], ids[better] = plane[better], index
-        return Mask(ids)
+        return Mask(resized_argmax(probabilities[:, top:bottom, left:right], *picture.size))
 
-    def random_mask(self, seed: int = 0) -> Mask:
-        """A face to start from: a random variation of the start masks that ship (see `aniface.start_masks`), the same for the same seed."""
-        return random_face(check_seed(seed))
+    def random_mask(self, seed: int = 0, n: int | None = None) -> Mask | list[Mask]:
+        """A face that nobody drew, 512x512; the same for the same seed.
+
+        Args:
+            seed: of the mask.
+            n: draw so many, with seeds counting up from `seed`, and return a list.
+        """
+        count = 1 if n is None else check_count(n, "n")
+        draw = random_face if self.mask_denoiser is None else self.mask_sampler().random
+        masks = [draw(number) for number in range(check_seed(seed), check_seed(seed) + count)]
+        return masks[0] if n is None else masks
+
+    def vary_mask(self, mask, amount: float = 0.5, seed: int = 0) -> Mask:
+        """A mask like another one.
+
+        Args:
+            mask: as in `__call__`.
+            amount: from 0, the mask itself, through a little different to 1, another face.
+            seed: of the variation.
+
+        Returns:
+            A mask of the same size.
+        """
+        return self.mask_sampler().vary(Mask.of(mask), check_number(amount, "amount", 1.0), check_seed(seed))
+
+    def complete_mask(self, partial, seed: int = 0) -> Mask:
+        """A whole face around what is drawn of it.
+
+        Args:
+            partial: a mask as in `__call__`; its background counts as not drawn yet.
+            seed: of what is added.
+
+        Returns:
+            A mask of the same size with every drawn pixel as it was, but for one thing: where the face is drawn without gaps for eyes or
+            mouth, and none is drawn, they are put on top of it.
+        """
+        return self.mask_sampler().complete(Mask.of(partial), check_seed(seed))
+
+    def mask_sampler(self) -> MaskSampler:
+        """What draws masks; raises InputError if the pipeline has no mask denoiser."""
+        if self.mask_denoiser is None or self.mask_scheduler is None:
+            raise InputError("this pipeline has no mask_denoiser; train one (train.train_mask_diffusion) or load the pipeline that ships")
+        return MaskSampler(self.mask_denoiser, self.mask_scheduler)
 
     @torch.inference_mode()
     def __call__(
@@ -184,8 +232,7 @@ class AnifacePipeline(DiffusionPipeline):
             InputError: an argument is out of range or no picture; the message says which and what is expected.
         """
         mask = Mask.of(mask)
-        if type(num_images) is bool or not isinstance(num_images, (int, np.integer)) or not 1 <= num_images <= MAX_IMAGES:
-            raise InputError(f"num_images is {num_images!r}; expected a whole number from 1 to {MAX_IMAGES}")
+        num_images = check_count(num_images, "num_images", MAX_IMAGES)
         seed = check_seed(seed)
         strength = check_number(strength, "strength", 1.5)
         style_strength = check_number(style_strength, "style_strength", 1.0)

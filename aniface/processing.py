@@ -71,3 +71,35 @@ def mask_one_hot(mask: Mask, size: int) -> torch.Tensor:
 def to_pil(pixels: torch.Tensor) -> list[Image.Image]:
     """(B, 3, H, W) in [-1, 1] -> B PIL pictures."""
     return [Image.fromarray(array) for array in uint8_from_pixels(pixels)]
+
+
+def resized_argmax(
+    planes: np.ndarray,
+    width: int,
+    height: int,
+    window: tuple[float, float, float, float] | None = None,
+    resample: Image.Resampling = Image.Resampling.BILINEAR,
+) -> np.ndarray:
+    """The likeliest class of each pixel of a larger or smaller picture.
+
+    Args:
+        planes: (7, H, W) float32 probabilities (or shares, or votes).
+        width, height: of the result, in pixels.
+        window: the part of the planes that becomes the result: left, top, right, bottom; all of them by default.
+        resample: how the planes are scaled. One is in memory at a time, so that large results stay affordable.
+
+    Returns:
+        (height, width) uint8 class ids.
+    """
+    best = np.full((height, width), -np.inf, np.float32)
+    ids = np.zeros((height, width), np.uint8)
+    for index, plane in enumerate(planes):
+        plane = np.asarray(Image.fromarray(np.ascontiguousarray(plane)).resize((width, height), resample, box=window))
+        better = plane > best
+        best[better], ids[better] = plane[better], index
+    return ids
+
+
+def seeded_generator(seed: int, number: int) -> torch.Generator:
+    """A generator for the `number`-th of several independent random things of one seed."""
+    return torch.Generator().manual_seed(int(np.random.SeedSequence([seed, number]).generate_state(1, np.uint64)[0] >> 1))

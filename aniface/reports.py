@@ -5,7 +5,8 @@ from __future__ import annotations
 
 def markdown_table(report: dict) -> str:
     """A report as Markdown."""
-    return {"segmenter": segmenter_table, "painter": painter_table, "style": style_table}[report["what"]](report)
+    tables = {"segmenter": segmenter_table, "painter": painter_table, "style": style_table, "masks": masks_table}
+    return tables[report["what"]](report)
 
 
 def score_rows(scores: dict[str, dict], title: str) -> list[str]:
@@ -64,6 +65,32 @@ def style_table(report: dict) -> str:
         f"{latent['kernel_encoded']:.3f} with encoded ones of other portraits.",
     ]
     return "\n".join(lines) + "\n"
+
+
+def masks_table(report: dict) -> str:
+    lines = score_rows(report["valid"], f"share of {report['masks']} random masks that keep the rule")
+    lines += ["", f"Wasserstein distances to {report['train_masks']} training masks; half of them from the other half, for comparison:", ""]
+    rows = {
+        f"{figure}: {name}": row
+        for figure in ("area", "row", "column", "pieces")
+        for name, row in ((name, report["wasserstein"][name][figure]) for name in report["wasserstein"])
+    }
+    lines += score_rows(rows, "area, centroid (shares of the side), count")
+    lines += ["", *score_rows(report["nearest_training_iou"], "mIoU with the nearest training mask")]
+    done, painted = report["completed"], report["painted"]
+    varied = ", ".join(f"{value:.2f} at {amount}" for amount, value in report["varied_miou"].items())
+    finished = {name: [f"{row[key]:.0%}" for key in ("kept", "eyes_and_mouth", "valid")] for name, row in done.items()}
+    gaps, whole = finished["gaps"], finished["whole face"]
+    lines += [
+        "",
+        f"{report['different']} of {report['masks']} random masks differ from each other.",
+        f"mIoU of a real mask and its variation, by amount: {varied}.",
+        f"Hair and face of real masks, completed: every drawn pixel stays in {gaps[0]}, eyes and a mouth are there in {gaps[1]}, all rules "
+        f"are kept in {gaps[2]}; where the face is drawn without gaps, {whole[0]} (but for what lies on the face), {whole[1]}, {whole[2]}.",
+        f"Kernel distance of pictures painted from {painted['pictures']} random masks to training portraits: {painted['random']:.3f}; from "
+        f"held-out real masks: {painted['real']:.3f}; ratio {painted['ratio']:.2f} ({painted['features']}).",
+    ]
+    return "\n".join([*lines, "", speed_line(report)]) + "\n"
 
 
 def speed_line(report: dict) -> str:

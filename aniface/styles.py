@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 
 from .hair import parse_hex_color
 from .labels import NUM_STYLE_REGIONS, STYLE_REGIONS, InputError
+from .processing import seeded_generator
 
 # Random codes of the skin are drawn nearer to the mean (truncation trick, Brock et al. 2019, "BigGAN"): far out it turns grey.
 SKIN_TRUNCATION = 0.4
@@ -69,8 +69,7 @@ def nothing_seen(latent_dim: int) -> SeenStyle:
 
 def random_codes(seed: int, number: int, latent_dim: int) -> torch.Tensor:
     """(1, 5, latent_dim) codes from N(0, I), the same for the same seed and number of the variant."""
-    generator = torch.Generator().manual_seed(int(np.random.SeedSequence([seed, number]).generate_state(1, np.uint64)[0] >> 1))
-    noise = torch.randn(1, NUM_STYLE_REGIONS, latent_dim, generator=generator)
+    noise = torch.randn(1, NUM_STYLE_REGIONS, latent_dim, generator=seeded_generator(seed, number))
     noise[:, STYLE_REGIONS.index("skin")] *= SKIN_TRUNCATION
     return noise
 

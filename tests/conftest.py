@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from aniface import AnifacePipeline, FacePainter, FaceSegmenter, HairColors, Mask, StyleEncoder
+from aniface import AnifacePipeline, FacePainter, FaceSegmenter, HairColors, Mask, MaskDenoiser, StyleEncoder
+from aniface.random_masks import make_scheduler
 from train.toy_data import draw_mask, draw_picture, write_toy_data
 
 
@@ -26,6 +27,15 @@ def tiny() -> AnifacePipeline:
     painter = FacePainter(channels=(8, 8, 8, 8, 8, 8), spade_hidden=4, latent_dim=4, style_channels=8, head_channels=4)
     segmenter = FaceSegmenter(image_size=64, decoder_channels=(8, 8, 8, 8, 8))
     return AnifacePipeline(segmenter, StyleEncoder(image_size=32, channels=(8, 8), latent_dim=4), HairColors(4), painter)
+
+
+@pytest.fixture()
+def drawing(tiny) -> AnifacePipeline:
+    """The tiny pipeline with a tiny untrained mask denoiser: no faces, but masks."""
+    torch.manual_seed(0)
+    denoiser = MaskDenoiser(mask_size=16, channels=(8, 16), time_dim=8)
+    torch.nn.init.normal_(denoiser.unet.conv_out.weight, std=0.3)
+    return AnifacePipeline(**tiny.components | {"mask_denoiser": denoiser, "mask_scheduler": make_scheduler()})
 
 
 @pytest.fixture(scope="session")

@@ -11,13 +11,20 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
 class FakeHub(ThreadingHTTPServer):
-    """Repositories are dictionaries of file name -> bytes in `self.repos`; every commit gets a new sha."""
+    """`self.repos` are the main branches, dictionaries of file name -> bytes; `self.branches` are the others, by (repository, name).
+
+    A data set is called datasets/ID.
+
+    Every commit gets a new sha, by which its files stay there.
+    """
 
     daemon_threads = True
 
     def __init__(self):
         super().__init__(("127.0.0.1", 0), Handler)
         self.repos: dict[str, dict[str, bytes]] = {}
+        self.branches: dict[tuple[str, str], dict[str, bytes]] = {}
+        self.commits: dict[tuple[str, str], dict[str, bytes]] = {}
         self.requests: list[str] = []
         threading.Thread(target=self.serve_forever, daemon=True).start()
 
@@ -25,8 +32,17 @@ class FakeHub(ThreadingHTTPServer):
     def url(self) -> str:
         return f"http://127.0.0.1:{self.server_port}"
 
-    def sha(self, repo: str) -> str:
-        return hashlib.sha1(b"".join(name.encode() + data for name, data in sorted(self.repos[repo].items()))).hexdigest()
+    def files(self, repo: str, revision: str = "main") -> dict[str, bytes] | None:
+        """The files of a branch or a commit."""
+        if revision == "main":
+            return self.repos[repo]
+        return self.branches.get((repo, revision), self.commits.get((repo, revision)))
+
+    def sha(self, repo: str, revision: str = "main") -> str:
+        files = self.files(repo, revision)
+        sha = hashlib.sha1(b"".join(name.encode() + data for name, data in sorted(files.items()))).hexdigest()
+        self.commits[repo, sha] = dict(files)
+        return sha
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -67,18 +83,23 @@ class Handler(BaseHTTPRequestHandler):
             self.answer({"url": f"{self.server.url}/{name}", "name": name, "id": name})
         elif path == "/api/validate-yaml":
             self.answer({"errors": [], "warnings": []})
-        elif match := re.fullmatch(r"/api/models/([\w-]+/[\w-]+)/(preupload|commit)/(\w+)", path):
-            repo, what, _ = match.groups()
+        elif match := re.fullmatch(r"/api/models/([\w-]+/[\w-]+)/(preupload|commit|branch)/(\w+)", path):
+            repo, what, revision = match.groups()
             if repo not in self.server.repos:
                 self.missing("RepoNotFound")
+            elif self.server.files(repo, revision) is None and what != "branch":
+                self.missing("RevisionNotFound")
+            elif what == "branch":
+                self.server.branches.setdefault((repo, revision), dict(self.server.repos[repo]))
+                self.answer({})
             elif what == "preupload":
                 files = [{"path": f["path"], "uploadMode": "regular", "shouldIgnore": False} for f in json.loads(body)["files"]]
                 self.answer({"files": files})
             else:
                 for line in map(json.loads, body.splitlines()):
                     if line["key"] == "file":
-                        self.server.repos[repo][line["value"]["path"]] = base64.b64decode(line["value"]["content"])
-                sha = self.server.sha(repo)
+                        self.server.files(repo, revision)[line["value"]["path"]] = base64.b64decode(line["value"]["content"])
+                sha = self.server.sha(repo, revision)
                 self.answer({"success": True, "commitOid": sha, "commitUrl": f"{self.server.url}/{repo}/commit/{sha}"})
         else:
             self.missing("EntryNotFound")
@@ -88,27 +109,41 @@ class Handler(BaseHTTPRequestHandler):
         path = self.path.split("?")[0]
         if path == "/api/whoami-v2":
             self.answer({"type": "user", "name": "me", "orgs": [], "auth": {"type": "access_token"}})
-        elif match := re.fullmatch(r"/api/models/([\w-]+/[\w-]+)(?:/(revision|tree)/(\w+))?", path):
-            repo, what, _ = match.groups()
+        elif match := re.fullmatch(r"/api/(?:models/|(datasets/))([\w-]+/[\w-]+)(?:/(revision|tree)/(\w+))?", path):
+            repo, what, revision = (match[1] or "") + match[2], match[3], match[4] or "main"
             if repo not in self.server.repos:
                 self.missing("RepoNotFound")
                 return
-            files = self.server.repos[repo]
+            files = self.server.files(repo, revision)
+            if files is None:
+                self.missing("RevisionNotFound")
+                return
             if what == "tree":
                 entries = [{"type": "file", "path": n, "size": len(d), "oid": hashlib.sha1(d).hexdigest()} for n, d in files.items()]
                 self.answer(entries)
             else:
-                info = {"id": repo, "modelId": repo, "sha": self.server.sha(repo), "private": False, "tags": [], "downloads": 0, "likes": 0}
+                info = {
+                    "id": repo,
+                    "modelId": repo,
+                    "sha": self.server.sha(repo, revision),
+                    "private": False,
+                    "tags": [],
+                    "downloads": 0,
+                    "likes": 0,
+                }
                 self.answer(info | {"siblings": [{"rfilename": name} for name in files]})
-        elif match := re.fullmatch(r"/([\w-]+/[\w-]+)/resolve/(\w+)/(.+)", path):
-            repo, _, name = match.groups()
+        elif match := re.fullmatch(r"/((?:datasets/)?[\w-]+/[\w-]+)/resolve/(\w+)/(.+)", path):
+            repo, revision, name = match.groups()
+            files = self.server.files(repo, revision) if repo in self.server.repos else {}
             if repo not in self.server.repos:
                 self.missing("RepoNotFound")
-            elif name not in self.server.repos[repo]:
+            elif files is None:
+                self.missing("RevisionNotFound")
+            elif name not in files:
                 self.missing("EntryNotFound")
             else:
-                data = self.server.repos[repo][name]
-                self.answer(data, ETag=f'"{hashlib.sha1(data).hexdigest()}"', X_Repo_Commit=self.server.sha(repo))
+                etag = f'"{hashlib.sha1(files[name]).hexdigest()}"'
+                self.answer(files[name], ETag=etag, X_Repo_Commit=self.server.sha(repo, revision))
         else:
             self.missing("EntryNotFound")
 

@@ -147,14 +147,14 @@ def test_missing_folders_and_weights_are_told(tiny, tmp_path):
     weights = load_file(path)
     weights.pop("stem.weight")
     save_file(weights, path, metadata={"format": "pt"})
-    with pytest.raises(InputError, match=r"weights of painter lack stem.weight"):
+    with pytest.raises(InputError, match=r"painter: the weights of FacePainter lack stem.weight"):
         AnifacePipeline.from_pretrained(tmp_path)
 
 
 def test_bundled_weights_are_small_and_half_precision():
     from safetensors import safe_open
 
-    from aniface.pipeline import BUNDLED_WEIGHTS
+    from aniface.models.network import BUNDLED_WEIGHTS
 
     files = list(BUNDLED_WEIGHTS.rglob("*.safetensors"))
     assert len(files) == 4 and sum(path.stat().st_size for path in files) < 45e6

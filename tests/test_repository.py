@@ -8,6 +8,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from huggingface_hub import ModelCard
 
 from aniface.cli import build_parser
 from aniface.labels import HEX_PALETTE, LABELS
@@ -20,6 +21,26 @@ ROOT = Path(__file__).parents[1]
 def test_cards_tell_the_measured_figures(card):
     text = card.read_text(encoding="utf-8")
     assert filled(text) == text, "run: python -m train.fill_cards"
+
+
+def test_every_component_has_a_card():
+    """With its use, data and rights, training, results, limits, intended use and misuse; and one for each network that ships."""
+    components = {path.parent.name for path in SHIPPED.parent.glob("*/config.json")}
+    assert components <= {path.stem for path in CARDS.glob("*.md")}
+    for name in (*components, "pipeline"):
+        text = (CARDS / f"{name}.md").read_text(encoding="utf-8")
+        headings = re.findall(r"^## (.+)$", text, flags=re.MULTILINE)
+        assert headings == ["Results", "Training", "Data and rights", "Limits and bias", "Intended use and misuse"], name
+        card = ModelCard(text)
+        assert card.data.library_name == "aniface" and card.data.license_name == "research-non-commercial"
+        for code in re.findall(r"```python\n(.+?)```", text, flags=re.DOTALL):
+            compile(code, name, "exec")
+
+
+def test_a_cards_index_tells_the_evaluated_figures():
+    painter = json.loads((CARDS / "results" / "painter.json").read_text())["scores"]
+    results = {result.metric_name: result.metric_value for result in ModelCard(SHIPPED.read_text(encoding="utf-8")).data.eval_results}
+    assert results == {f"mIoU, {name.replace('_', ' ')}": round(painter[name]["miou"], 4) for name in ("no_reference", "own_reference")}
 
 
 def test_the_shipped_card_is_the_pipelines():
@@ -60,7 +81,7 @@ def test_the_space_header_and_the_pins_agree():
 def test_every_network_has_its_file_and_test():
     for path in (ROOT / "aniface" / "models").glob("*.py"):
         assert len(path.read_text().splitlines()) < 250
-    for name in ("segmenter", "style_encoder", "hair_colors", "painter", "discriminator"):
+    for name in ("segmenter", "style_encoder", "hair_colors", "painter", "mask_denoiser", "discriminator"):
         assert (ROOT / "tests" / "models" / f"test_{name}.py").exists()
 
 
@@ -68,6 +89,7 @@ def test_imports_go_one_way():
     """labels <- processing <- models, hair <- pipeline <- cli, ui; only the ui knows gradio; train never imports the ui."""
     floors = {"labels": 0, "losses": 0, "processing": 1, "hair": 1, "metrics": 1, "start_masks": 1, "folders": 2, "models": 2, "hub": 2}
     floors |= {"evaluation": 3, "pipeline": 3, "ui": 4, "cli": 5, "__main__": 6, "__init__": 6}
+    floors |= {"mask_statistics": 1, "random_masks": 2, "mask_evaluation": 3}
     for path in (ROOT / "aniface").rglob("*.py"):
         parts = path.relative_to(ROOT / "aniface").parts
         mine, depth = parts[0].removesuffix(".py"), len(parts)

@@ -1,7 +1,7 @@
 """Put trained networks together into a pipeline folder with fp16 weights, ready to ship, load or push.
 
 python -m train.assemble_pipeline --segmenter runs/segmenter/model --style_encoder runs/vae/style_encoder --hair_vectors runs/hair \\
-    --painter runs/head/painter --output_dir aniface/weights/aniface-512
+    --painter runs/head/painter --mask_denoiser runs/mask_diffusion/mask_denoiser --output_dir aniface/weights/aniface-512
 """
 
 from __future__ import annotations
@@ -14,27 +14,34 @@ import torch
 
 from aniface.labels import InputError
 from aniface.models.hair_colors import HairColors
+from aniface.models.mask_denoiser import MaskDenoiser
 from aniface.models.painter import FacePainter
 from aniface.models.segmenter import FaceSegmenter
 from aniface.models.style_encoder import StyleEncoder
 from aniface.pipeline import AnifacePipeline
+from aniface.random_masks import make_scheduler
 
 from .common import run_script
 
-PARTS = {"segmenter": FaceSegmenter, "style_encoder": StyleEncoder, "hair_vectors": HairColors, "painter": FacePainter}
+PARTS = {
+    "segmenter": FaceSegmenter,
+    "style_encoder": StyleEncoder,
+    "hair_vectors": HairColors,
+    "painter": FacePainter,
+    "mask_denoiser": MaskDenoiser,
+}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     for name in PARTS:
-        parser.add_argument(f"--{name}", required=True, help="model folder or hub id")
+        parser.add_argument(f"--{name}", help="model folder or hub id; by default the one that ships")
     parser.add_argument("--output_dir", required=True)
     args = parser.parse_args()
     networks = {}
     for name, kind in PARTS.items():
-        if not Path(getattr(args, name)).is_dir():
-            raise InputError(f"--{name} {getattr(args, name)}: no such model folder")
-        networks[name] = kind.from_pretrained(getattr(args, name), low_cpu_mem_usage=False)
+        networks[name] = kind.from_pretrained(getattr(args, name))
+    networks["mask_scheduler"] = make_scheduler()
     pipe = AnifacePipeline(**networks).to(dtype=torch.float16)
     output = Path(args.output_dir)
     if output.exists() and not (output / "model_index.json").exists():

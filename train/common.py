@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import argparse
+import atexit
 import copy
 import csv
 import ctypes
+import importlib.util
 import json
 import os
 import shutil
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import torch
-from accelerate import Accelerator
+import yaml
+from accelerate import Accelerator, DistributedDataParallelKwargs
+from huggingface_hub import HfApi
+from PIL import Image
 from safetensors.torch import load_file, save_file
 from torch import nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
@@ -24,6 +31,7 @@ from torch.utils.data import DataLoader, Sampler
 from aniface.labels import InputError
 
 from .data import SampleStream
+from .sync_batch_norm import synchronise_batch_norm
 
 
 def keep_large_buffers() -> None:
@@ -46,15 +54,18 @@ def make_parser(description: str, **defaults) -> argparse.ArgumentParser:
     """The flags of all scripts, named as in diffusers' examples; `defaults` are a script's own default values."""
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     add = parser.add_argument
-    add("--train_data_dir", required=True, help="folder of pictures, each with NAME.json (labelme) or NAME.mask.png beside it")
+    add("--config", help="YAML or JSON file of flags, by their names; what the command line says comes before it")
+    add("--train_data_dir", help="folder of pictures, each with NAME.json (labelme) or NAME.mask.png beside it")
+    add("--dataset_name", help="hub id of a dataset that is such a folder, instead of --train_data_dir")
     add(
         "--masks_dir",
         action="append",
         default=[],
         help="folder with NAME.json or NAME.png masks; may be given several times, the first wins",
     )
-    add("--output_dir", required=True, help="where checkpoints, logs, pictures and the trained model go")
-    add("--pretrained_model_name_or_path", help="a model folder or hub id to start from")
+    add("--mask_segmenter", help="segmenter folder or hub id that makes masks for pictures without; by default the one that ships")
+    add("--output_dir", help="where checkpoints, logs, pictures and the trained model go")
+    add("--pretrained_model_name_or_path", help="network or pipeline to start from: folder, hub id, or aniface-512, which ships")
     add("--resolution", type=int, default=256, help="side of the training pictures in pixels")
     add("--train_batch_size", type=int, default=8, help="pictures per process and step")
     add("--max_train_steps", type=int, default=1000)
@@ -74,8 +85,62 @@ def make_parser(description: str, **defaults) -> argparse.ArgumentParser:
     add("--validation_steps", type=int, default=500)
     add("--logging_steps", type=int, default=25)
     add("--report_to", choices=("none", "tensorboard", "wandb"), default="none")
+    add("--push_to_hub", action="store_true", help="upload the trained model when it is done")
+    add("--hub_model_id", help="where to, such as me/my-aniface; by default the output folder's name")
+    add("--dry_run", action="store_true", help="one step of everything, saving included, in a folder that is thrown away")
     parser.set_defaults(**defaults)
     return parser
+
+
+def read_flags(parser: argparse.ArgumentParser, arguments: list[str] | None = None) -> argparse.Namespace:
+    """The flags of the command line and of its --config file, which counts as if it stood first.
+
+    Raises:
+        InputError: the file cannot be read, names a flag that there is not, or flags contradict each other.
+    """
+    arguments = sys.argv[1:] if arguments is None else arguments
+    first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    first.add_argument("--config")
+    config = first.parse_known_args(arguments)[0].config
+    args = parser.parse_args([*(flags_of_file(parser, config) if config else []), *arguments])
+    if args.push_to_hub and not args.dry_run:
+        try:
+            HfApi().whoami()
+        except Exception as error:
+            raise InputError(f"--push_to_hub: not logged in to the hub ({str(error).splitlines()[0]}); run: hf auth login") from None
+    if args.report_to != "none" and not importlib.util.find_spec(args.report_to):
+        raise InputError(f"--report_to {args.report_to}: is not installed; run: pip install {args.report_to}")
+    if args.dry_run:
+        args.output_dir = tempfile.mkdtemp(prefix="aniface-dry-run-")
+        atexit.register(shutil.rmtree, args.output_dir, ignore_errors=True)
+        args.max_train_steps = args.validation_steps = args.checkpointing_steps = args.logging_steps = 1
+        args.resume_from_checkpoint, args.report_to, args.push_to_hub = None, "none", False
+    return args
+
+
+def flags_of_file(parser: argparse.ArgumentParser, path: str) -> list[str]:
+    """The entries of a YAML or JSON file as command line arguments."""
+    try:
+        settings = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"--config {path}: cannot be read ({error.strerror})") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InputError(f"--config {path}: is neither YAML nor JSON ({' '.join(str(error).split())[:100]})") from None
+    if not isinstance(settings, dict):
+        raise InputError(f"--config {path}: expected lines such as 'learning_rate: 1e-4'")
+    switches = {action.dest: action.nargs == 0 for action in parser._actions}
+    arguments = []
+    for name, value in settings.items():
+        if name not in switches:
+            raise InputError(f"--config {path}: there is no flag --{name}; --help lists them")
+        if switches[name] and not isinstance(value, bool):
+            raise InputError(f"--config {path}: {name} is {value!r}; expected true or false")
+        if switches[name]:
+            arguments += [f"--{name}"] if value else []
+        elif value is not None:
+            value = "no" if value is False else value  # YAML reads a bare no as false
+            arguments += [f"--{name}={entry}" for entry in (value if isinstance(value, list) else [value])]
+    return arguments
 
 
 def run_script(main) -> None:
@@ -119,12 +184,17 @@ class Run:
             gradient_accumulation_steps=args.gradient_accumulation_steps,
             log_with=None if args.report_to == "none" else args.report_to,
             project_dir=str(self.folder),
+            # A painter at a coarse resolution leaves its fine blocks unused; buffers are the same everywhere or, as spectral norm's in
+            # the midst of a step, must not be overwritten.
+            kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True, broadcast_buffers=False)],
         )
         if args.report_to != "none":
             self.accelerator.init_trackers("aniface", config={k: str(v) for k, v in vars(args).items()})
         self.device = self.accelerator.device
         self.ema = {name: _frozen_copy(networks[name]).to(self.device) for name in ema}
         self.names = list(networks)
+        if self.accelerator.num_processes > 1:
+            networks = {name: synchronise_batch_norm(network) for name, network in networks.items()}
         prepared = self.accelerator.prepare(*networks.values(), *optimizers.values())
         prepared = prepared if isinstance(prepared, tuple) else (prepared,)
         self.networks = dict(zip(networks, prepared, strict=False))
@@ -132,13 +202,15 @@ class Run:
         self.accelerator.register_save_state_pre_hook(self._save_networks)
         self.accelerator.register_load_state_pre_hook(self._load_networks)
         self._sums: dict[str, float] = {}
-        self._counted, self._logged_at = 0, time.monotonic()
+        self._counted, self._logged_at, self._waited = 0, time.monotonic(), 0.0
         if self.accelerator.is_main_process:
             for partial in self.folder.glob(".partial-*"):  # of a run that was killed while it saved
                 shutil.rmtree(partial)
             (self.folder / "args.json").write_text(json.dumps(vars(args), indent=2, default=str))
         if args.resume_from_checkpoint:
             self._resume(args.resume_from_checkpoint)
+        elif self._checkpoints():
+            raise InputError(f"{self.folder}: holds checkpoints; --resume_from_checkpoint latest goes on, another --output_dir starts anew")
 
     # --- the loop ---
 
@@ -148,7 +220,7 @@ class Run:
         per_step = args.train_batch_size * self.accelerator.num_processes
         sampler = From(self.step * per_step, args.max_train_steps * per_step)
         loader = self.accelerator.prepare(DataLoader(stream, batch_size=args.train_batch_size, sampler=sampler))
-        for batch in loader:
+        for batch in self._timed(loader):
             self._set_learning_rate()
             yield batch
             self.step += 1
@@ -159,6 +231,18 @@ class Run:
             if args.max_train_minutes and time.monotonic() - self.started > args.max_train_minutes * 60:
                 break
         self.checkpoint()
+
+    def _timed(self, loader: DataLoader) -> Iterator[dict]:
+        """The loader's batches; sums up how long the run waits for them."""
+        batches = iter(loader)
+        while True:
+            asked = time.monotonic()
+            try:
+                batch = next(batches)
+            except StopIteration:
+                return
+            self._waited += time.monotonic() - asked
+            yield batch
 
     def _set_learning_rate(self) -> None:
         """Warm up, hold, then fall linearly over the last `lr_decay_share` of the run (of its steps or minutes, what ends first)."""
@@ -192,12 +276,17 @@ class Run:
         self._counted += 1
 
     def _write_log(self) -> None:
-        if not self.accelerator.is_main_process or not self._counted:
+        if not self._counted:
             return
+        means = torch.tensor(list(self._sums.values()), dtype=torch.float64, device=self.device) / self._counted
+        means = self.accelerator.reduce(means.float(), "mean").tolist()
         seconds = time.monotonic() - self._logged_at
         pictures = self._counted * self.args.train_batch_size * self.accelerator.num_processes
-        row = {"step": self.step, "kimg_per_hour": round(pictures / seconds * 3.6, 2)}
-        row |= {name: round(value / self._counted, 5) for name, value in self._sums.items()}
+        row = {"step": self.step, "kimg_per_hour": round(pictures / seconds * 3.6, 2), "loading_share": round(self._waited / seconds, 4)}
+        row |= {name: round(value, 5) for name, value in zip(self._sums, means, strict=True)}
+        self._sums, self._counted, self._logged_at, self._waited = {}, 0, time.monotonic(), 0.0
+        if not self.accelerator.is_main_process:
+            return
         path = self.folder / "log.csv"
         new = not path.exists()
         with path.open("a", newline="") as file:
@@ -207,7 +296,32 @@ class Run:
             writer.writerow(row)
         self.accelerator.log(row, step=self.step)
         print("  ".join(f"{k} {v:g}" for k, v in row.items()), flush=True)
-        self._sums, self._counted, self._logged_at = {}, 0, time.monotonic()
+
+    def show(self, name: str, sheet: Image.Image, step: int) -> None:
+        """Write a validation picture to OUTPUT_DIR/NAME/STEP.png and to the tracker; the main process calls it."""
+        path = self.folder / name / f"{step:07d}.png"
+        path.parent.mkdir(exist_ok=True)
+        sheet.save(path)
+        for tracker in self.accelerator.trackers:
+            if tracker.name == "tensorboard":
+                tracker.log_images({name: np.asarray(sheet)[None]}, step=step, dataformats="NHWC")
+            else:
+                tracker.log_images({name: [sheet]}, step=step)
+
+    # --- what comes out ---
+
+    def save(self, model, name: str) -> None:
+        """Save a trained network or pipeline into OUTPUT_DIR/NAME; the main process calls it."""
+        model.save_pretrained(self.folder / name)
+        print(f"{name} is in {self.folder / name}", flush=True)
+
+    def finish(self, model) -> None:
+        """End the run; with --push_to_hub, upload what it is all about. The main process calls it."""
+        if self.args.push_to_hub:
+            print(model.push_to_hub(self.args.hub_model_id or self.folder.resolve().name), flush=True)
+        self.accelerator.end_training()
+        if self.args.dry_run:
+            print("dry run: data, networks and flags are fine; nothing was kept", flush=True)
 
     # --- checkpoints ---
 

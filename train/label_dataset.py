@@ -11,22 +11,20 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-import numpy as np
-import torch
 from accelerate import PartialState
 
 from aniface.folders import list_pictures, segment_folder, write_failures
-from aniface.labels import InputError, Mask
+from aniface.labels import InputError
 from aniface.models.segmenter import FaceSegmenter
-from aniface.processing import fit_picture, pixels_from_uint8, to_rgb_picture
 
 from .common import keep_large_buffers, run_script
+from .dataset import segment_with
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--train_data_dir", required=True, help="folder of pictures")
-    parser.add_argument("--pretrained_model_name_or_path", required=True, help="segmenter folder or hub id")
+    parser.add_argument("--pretrained_model_name_or_path", help="segmenter folder or hub id; by default the one that ships")
     parser.add_argument("--output_dir", required=True, help="where the masks go")
     args = parser.parse_args()
     keep_large_buffers()
@@ -35,14 +33,7 @@ def main() -> None:
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder; expected a folder of pictures")
     output.mkdir(parents=True, exist_ok=True)
-    model = FaceSegmenter.from_pretrained(args.pretrained_model_name_or_path, low_cpu_mem_usage=False).eval()
-    model.to(state.device, memory_format=torch.channels_last)
-
-    def segment(picture) -> Mask:
-        square = fit_picture(to_rgb_picture(picture), 512)
-        pixels = pixels_from_uint8(np.array(square))[None].to(state.device)
-        return Mask(model.predict(pixels)[0].argmax(0).cpu().numpy())
-
+    segment = segment_with(FaceSegmenter.from_pretrained(args.pretrained_model_name_or_path), state.device)
     mine = list_pictures(folder)[state.process_index :: state.num_processes]
     outcomes = []
     for outcome in segment_folder(segment, mine, output, resume=True):

@@ -13,13 +13,14 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from aniface.folders import find_items, load_all, split_items
+from aniface.folders import load_all
 from aniface.labels import InputError
 from aniface.models.painter import FacePainter
 from aniface.processing import one_hot, pixels_from_uint8
 
-from .common import Run, keep_large_buffers, make_parser, run_script
+from .common import Run, keep_large_buffers, make_parser, read_flags, run_script
 from .data import SampleStream
+from .dataset import find_data
 
 
 def head_loss(head, batch: dict) -> torch.Tensor:
@@ -35,14 +36,14 @@ def head_loss(head, batch: dict) -> torch.Tensor:
 
 
 def main() -> None:
-    parser = make_parser(__doc__, resolution=128, learning_rate=1e-3, train_batch_size=16)
-    args = parser.parse_args()
+    parser = make_parser(__doc__, output_dir="runs/head", resolution=128, learning_rate=1e-3, train_batch_size=16)
+    args = read_flags(parser)
     keep_large_buffers()
     torch.manual_seed(args.seed)
     if not args.pretrained_model_name_or_path:
         raise InputError("--pretrained_model_name_or_path is missing; give the painter whose head is to be trained")
-    items, _ = split_items(find_items(args.train_data_dir, args.masks_dir), args.holdout, args.holdout_seed)
-    painter = FacePainter.from_pretrained(args.pretrained_model_name_or_path, low_cpu_mem_usage=False)
+    items, _ = find_data(args)
+    painter = FacePainter.from_pretrained(args.pretrained_model_name_or_path)
     if painter.head is None:
         raise InputError(f"{args.pretrained_model_name_or_path}: this painter has no sub-pixel head; choose one with head_channels above 0")
     size = args.resolution
@@ -71,7 +72,8 @@ def main() -> None:
         run.log(loss=loss.item())
     if run.accelerator.is_main_process:
         painter.head.load_state_dict(run.ema["head"].state_dict())
-        painter.eval().save_pretrained(run.folder / "painter")
+        run.save(painter.eval(), "painter")
+        run.finish(painter)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file
 from torch.nn import functional as F
 
-from aniface.folders import find_items, load_all, split_items
+from aniface.folders import load_all
 from aniface.labels import HAIR, PALETTE, Mask
 from aniface.losses import (
     colour_loss,
@@ -22,30 +22,43 @@ from aniface.losses import (
     texture_loss,
 )
 from aniface.models.discriminator import MultiscaleDiscriminator
+from aniface.models.network import check_model_path, read_index
 from aniface.models.painter import CONFIGURATIONS, FacePainter
 from aniface.models.segmenter import FaceSegmenter
 from aniface.models.style_encoder import StyleEncoder, region_means
+from aniface.pipeline import AnifacePipeline
 from aniface.processing import one_hot, pixels_from_uint8, uint8_from_pixels
 
-from .common import Run, keep_large_buffers, make_parser, run_script
+from .common import Run, keep_large_buffers, make_parser, read_flags, run_script
 from .data import contact_sheet
+from .dataset import find_data
 from .portraits import PortraitStream, encode_style
 
 # Set so that the gradients on the painted pixels weigh about the same: much more of the perceptual one rings round every outline.
 WEIGHTS = {"adversarial": 6.0, "matching": 4.0, "perceptual": 1.5, "segmentation": 0.5, "low_pass": 5.0, "colour": 25.0, "texture": 5.0}
 
 
+def pipeline_of(path: str | None) -> str | None:
+    """`path` as a string if it is a pipeline's folder or hub id, None if it is a painter's or there is none."""
+    if path is None:
+        return None
+    path = check_model_path(path)
+    return path if read_index(path) else None
+
+
 def parse_args():
-    parser = make_parser(__doc__, resolution=256, learning_rate=1e-4, ema_decay=0.998)
-    parser.add_argument("--style_encoder", required=True, help="style encoder folder or hub id, trained by train_style_vae")
-    parser.add_argument("--segmenter", required=True, help="segmenter folder or hub id that supervises; trained at this resolution")
+    parser = make_parser(__doc__, output_dir="runs/painter", resolution=256, learning_rate=1e-4, ema_decay=0.998)
+    parser.add_argument(
+        "--style_encoder", help="style encoder folder or hub id; by default of the pipeline started from, or the shipped one"
+    )
+    parser.add_argument("--segmenter", help="segmenter folder or hub id that supervises, best trained at this size; by default likewise")
     parser.add_argument("--configuration", choices=tuple(CONFIGURATIONS), default="aniface-512", help="of a new painter")
     parser.add_argument(
         "--coarse_discriminator", help="discriminator.safetensors of a run at half the resolution: its finest scale starts all"
     )
     parser.add_argument("--discriminator_learning_rate", type=float, default=4e-4)
     parser.add_argument("--supervised_share", type=float, default=0.5, help="share of a batch that the segmenter looks at")
-    return parser.parse_args()
+    return read_flags(parser)
 
 
 def own_count(batch_size: int) -> int:
@@ -181,11 +194,11 @@ def main() -> None:
     args = parse_args()
     keep_large_buffers()
     torch.manual_seed(args.seed)
-    items, held = split_items(find_items(args.train_data_dir, args.masks_dir), args.holdout, args.holdout_seed)
+    items, held = find_data(args)
     pictures, masks = load_all(items, args.resolution)
     sheet_masks = [Mask.open(item.mask) for item in (held or items)[:8]]
     if args.pretrained_model_name_or_path:
-        painter = FacePainter.from_pretrained(args.pretrained_model_name_or_path, low_cpu_mem_usage=False)
+        painter = FacePainter.from_pretrained(args.pretrained_model_name_or_path)
     else:
         painter = FacePainter(**CONFIGURATIONS[args.configuration])
     if painter.head is not None:
@@ -195,8 +208,10 @@ def main() -> None:
         finest = {k.removeprefix("scales.0."): v for k, v in load_file(args.coarse_discriminator).items() if k.startswith("scales.0.")}
         for scale in discriminator.scales:
             scale.load_state_dict(finest)
-    encoder = StyleEncoder.from_pretrained(args.style_encoder, low_cpu_mem_usage=False).eval().requires_grad_(False)
-    segmenter = FaceSegmenter.from_pretrained(args.segmenter, low_cpu_mem_usage=False).eval().requires_grad_(False)
+    # Fine-tuning a pipeline gives a pipeline again; what no flag names comes from it, or from the one that ships.
+    whole = pipeline_of(args.pretrained_model_name_or_path)
+    encoder = StyleEncoder.from_pretrained(args.style_encoder or whole).eval().requires_grad_(False)
+    segmenter = FaceSegmenter.from_pretrained(args.segmenter or whole).eval().requires_grad_(False)
     painter.train().to(memory_format=torch.channels_last)
     optimizers = {
         "painter": torch.optim.Adam([p for p in painter.parameters() if p.requires_grad], lr=args.learning_rate, betas=(0.0, 0.99)),
@@ -228,20 +243,24 @@ def main() -> None:
             run.optimizers["discriminator"].step()
             run.optimizers["discriminator"].zero_grad()
 
-            discriminator.requires_grad_(False)
-            parts = painter_losses(discriminator, segmenter, batch, real, fake, layout, colours, known, supervised)
+            # Without its wrapper: it gets no gradients in this step, which DDP would wait for.
+            critic = run.accelerator.unwrap_model(discriminator).requires_grad_(False)
+            parts = painter_losses(critic, segmenter, batch, real, fake, layout, colours, known, supervised)
             run.accelerator.backward(sum(parts.values()))
-            discriminator.requires_grad_(True)
+            critic.requires_grad_(True)
             run.optimizers["painter"].step()
             run.optimizers["painter"].zero_grad()
         run.update_ema()
         run.log(discriminator=loss.item(), **{name: part.item() for name, part in parts.items()})
         if (run.step + 1) % args.validation_steps == 0 and run.accelerator.is_main_process:
-            sheets = run.folder / "sheets"
-            sheets.mkdir(exist_ok=True)
-            paint_sheet(finished_painter(), sheet_masks, args.resolution).save(sheets / f"{run.step + 1:07d}.png")
+            run.show("sheets", paint_sheet(finished_painter(), sheet_masks, args.resolution), run.step + 1)
     if run.accelerator.is_main_process:
-        finished_painter().save_pretrained(run.folder / "painter")
+        finished = finished_painter().eval()
+        run.save(finished, "painter")
+        if whole:
+            finished = AnifacePipeline.from_pretrained(whole, painter=finished, style_encoder=encoder)
+            run.save(finished, "pipeline")
+        run.finish(finished)
 
 
 def stack_samples(stream: PortraitStream, first: int, count: int) -> dict[str, torch.Tensor]:

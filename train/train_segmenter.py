@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+from PIL import Image
 
 from aniface.folders import find_items, load_all, split_items
 from aniface.labels import NUM_LABELS, PALETTE
@@ -16,22 +17,23 @@ from aniface.models.segmenter import ARTICLE_VERSIONS, FaceSegmenter
 from aniface.processing import pixels_from_uint8
 
 from .augment import augment_pair
-from .common import Run, keep_large_buffers, make_parser, run_script
+from .common import Run, keep_large_buffers, make_parser, read_flags, run_script
 from .data import SampleStream, contact_sheet
+from .dataset import data_folder
 
 
 def parse_args():
-    parser = make_parser(__doc__, train_batch_size=12, learning_rate=1e-3, resolution=512)
+    parser = make_parser(__doc__, output_dir="runs/segmenter", train_batch_size=12, learning_rate=1e-3, resolution=512)
     parser.add_argument("--version", choices=tuple(ARTICLE_VERSIONS), default="v3", help="which of the article's U-Nets")
     parser.add_argument("--encoder_weights", help="safetensors file of an ImageNet MobileNetV2 (transformers' layout)")
     parser.add_argument("--encoder_learning_rate", type=float, default=3e-4)
-    return parser.parse_args()
+    return read_flags(parser)
 
 
 def build_segmenter(args) -> FaceSegmenter:
     """A pretrained segmenter, or a new one whose encoder starts from ImageNet weights if given."""
     if args.pretrained_model_name_or_path:
-        return FaceSegmenter.from_pretrained(args.pretrained_model_name_or_path, low_cpu_mem_usage=False)
+        return FaceSegmenter.from_pretrained(args.pretrained_model_name_or_path)
     model = FaceSegmenter(**ARTICLE_VERSIONS[args.version])
     if args.encoder_weights:
         model.encoder.load_imagenet(args.encoder_weights)
@@ -61,18 +63,18 @@ def predict(model: FaceSegmenter, pictures: np.ndarray) -> np.ndarray:
     return np.concatenate([model(pixels_from_uint8(batch)).argmax(1).byte().numpy() for batch in np.array_split(pictures, len(pictures))])
 
 
-def validate(model: FaceSegmenter, pictures: np.ndarray, masks: np.ndarray, path) -> dict[str, float]:
-    """Scores on held-out pairs; writes a sheet of true and guessed masks (never the pictures)."""
+def validate(model: FaceSegmenter, pictures: np.ndarray, masks: np.ndarray) -> tuple[dict[str, float], Image.Image]:
+    """Scores on held-out pairs and a sheet of true and guessed masks (never the pictures)."""
     guesses = predict(model, pictures)
-    contact_sheet([[PALETTE[t] for t in masks[:8]], [PALETTE[g] for g in guesses[:8]]]).save(path)
-    return segmentation_scores(sum(confusion(t, g) for t, g in zip(masks, guesses, strict=True)))
+    sheet = contact_sheet([[PALETTE[t] for t in masks[:8]], [PALETTE[g] for g in guesses[:8]]])
+    return segmentation_scores(sum(confusion(t, g) for t, g in zip(masks, guesses, strict=True))), sheet
 
 
 def main() -> None:
     args = parse_args()
     keep_large_buffers()
     torch.manual_seed(args.seed)
-    train_items, held_items = split_items(find_items(args.train_data_dir, args.masks_dir), args.holdout, args.holdout_seed)
+    train_items, held_items = split_items(find_items(data_folder(args), args.masks_dir), args.holdout, args.holdout_seed)
     pictures, masks = load_all(train_items, args.resolution)
     held_pictures, held_masks = load_all(held_items, args.resolution)
     model = build_segmenter(args).to(memory_format=torch.channels_last)
@@ -90,6 +92,11 @@ def main() -> None:
         pixels, ids = augment_pair(pixels_from_uint8(pictures[index]), torch.from_numpy(masks[index]).long(), rng)
         return {"pixels": pixels, "ids": ids}
 
+    def report_on_held_out(step: int) -> None:
+        scores, sheet = validate(run.ema["segmenter"], held_pictures, held_masks)
+        run.show("validation", sheet, step)
+        print({name: round(value, 4) for name, value in scores.items()}, flush=True)
+
     for batch in run.batches(SampleStream(len(pictures), make_sample, args.seed)):
         network.train()
         with run.accelerator.accumulate(network):
@@ -101,19 +108,14 @@ def main() -> None:
             optimizer.zero_grad()
         run.update_ema()
         run.log(loss=loss.item())
-        if len(held_pictures) and (run.step + 1) % args.validation_steps == 0:
-            scores = validate(run.ema["segmenter"], held_pictures, held_masks, run.folder / "validation.png")
-            print({k: round(v, 4) for k, v in scores.items()}, flush=True)
+        if len(held_pictures) and (run.step + 1) % args.validation_steps == 0 and run.accelerator.is_main_process:
+            report_on_held_out(run.step + 1)
     if run.accelerator.is_main_process:
         undo_class_weights(run.ema["segmenter"], weights)
-        run.ema["segmenter"].save_pretrained(run.folder / "model")
         if len(held_pictures):
-            print(
-                {
-                    k: round(v, 4)
-                    for k, v in validate(run.ema["segmenter"], held_pictures, held_masks, run.folder / "validation.png").items()
-                }
-            )
+            report_on_held_out(run.step)
+        run.save(run.ema["segmenter"], "model")
+        run.finish(run.ema["segmenter"])
 
 
 if __name__ == "__main__":

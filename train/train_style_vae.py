@@ -7,24 +7,25 @@ from __future__ import annotations
 
 import torch
 
-from aniface.folders import find_items, load_all, split_items
+from aniface.folders import load_all
 from aniface.losses import feature_loss, low_pass_loss, vae_divergence
 from aniface.models.painter import FacePainter
 from aniface.models.segmenter import FaceSegmenter
 from aniface.models.style_encoder import StyleEncoder, region_means
 from aniface.processing import one_hot, pixels_from_uint8, uint8_from_pixels
 
-from .common import Run, keep_large_buffers, make_parser, run_script
+from .common import Run, keep_large_buffers, make_parser, read_flags, run_script
 from .data import contact_sheet
+from .dataset import find_data
 from .portraits import PortraitStream
 
 
 def parse_args():
-    parser = make_parser(__doc__, resolution=128, learning_rate=1e-3, train_batch_size=16, ema_decay=0.995)
-    parser.add_argument("--features", required=True, help="segmenter folder or hub id whose frozen encoder gives the perceptual loss")
+    parser = make_parser(__doc__, output_dir="runs/vae", resolution=128, learning_rate=1e-3, train_batch_size=16, ema_decay=0.995)
+    parser.add_argument("--features", help="segmenter folder or hub id whose frozen encoder gives the perceptual loss; by default it ships")
     parser.add_argument("--divergence_weight", type=float, default=0.02, help="weight of the KL divergence")
     parser.add_argument("--colour_dropout", type=float, default=0.5, help="how often a region's colour is hidden from the decoder")
-    return parser.parse_args()
+    return read_flags(parser)
 
 
 def vae_loss(encoder, decoder, features, batch: dict, divergence_weight: float, colour_dropout: float):
@@ -51,15 +52,16 @@ def main() -> None:
     args = parse_args()
     keep_large_buffers()
     torch.manual_seed(args.seed)
-    items, _ = split_items(find_items(args.train_data_dir, args.masks_dir), args.holdout, args.holdout_seed)
+    items, _ = find_data(args)
     pictures, masks = load_all(items, args.resolution)
     encoder, decoder = StyleEncoder(), FacePainter().to(memory_format=torch.channels_last)
-    features = FaceSegmenter.from_pretrained(args.features, low_cpu_mem_usage=False).eval().requires_grad_(False)
+    features = FaceSegmenter.from_pretrained(args.features).eval().requires_grad_(False)
     optimizer = torch.optim.Adam([*encoder.parameters(), *decoder.parameters()], lr=args.learning_rate, betas=(0.5, 0.99))
     run = Run(args, {"encoder": encoder, "decoder": decoder}, {"both": optimizer}, ema=("encoder", "decoder"))
+    style_size, latent_dim = encoder.config.image_size, encoder.config.latent_dim
     encoder, decoder, optimizer = run.networks["encoder"], run.networks["decoder"], run.optimizers["both"]
     features.to(run.device, memory_format=torch.channels_last)
-    stream = PortraitStream(pictures, masks, encoder.config.image_size, encoder.config.latent_dim, args.seed)
+    stream = PortraitStream(pictures, masks, style_size, latent_dim, args.seed)
     for batch in run.batches(stream):
         with run.accelerator.accumulate(encoder, decoder), run.accelerator.autocast():
             loss, parts, painted, real = vae_loss(encoder, decoder, features, batch, args.divergence_weight, args.colour_dropout)
@@ -69,12 +71,13 @@ def main() -> None:
             optimizer.zero_grad()
         run.update_ema()
         run.log(**{name: part.item() for name, part in parts.items()})
-        if (run.step + 1) % args.validation_steps == 0:
+        if (run.step + 1) % args.validation_steps == 0 and run.accelerator.is_main_process:
             sheet = [list(uint8_from_pixels(real[:8])), list(uint8_from_pixels(painted[:8]))]
-            contact_sheet(sheet).save(run.folder / "reconstructions.png")
+            run.show("reconstructions", contact_sheet(sheet), run.step + 1)
     if run.accelerator.is_main_process:
-        run.ema["encoder"].save_pretrained(run.folder / "style_encoder")
-        run.ema["decoder"].save_pretrained(run.folder / "painter")
+        run.save(run.ema["encoder"], "style_encoder")
+        run.save(run.ema["decoder"], "painter")
+        run.finish(run.ema["encoder"])
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The whole chain on faces drawn by code, a few steps each: segmenter, pseudo-labels, style VAE, painter, head, hair, pipeline.
+"""The whole chain on faces drawn by code, a few steps each: segmenter, pseudo-labels, style VAE, painter, head, hair, masks, pipeline.
 
 python -m train.train_tiny --output_dir runs/tiny
 
@@ -52,8 +52,13 @@ def commands(folder: Path, steps: int) -> list[list[str]]:
             *["--style_encoder", style, "--output_dir", f"{folder}/hair"],
         ],
         [
+            *["train.train_mask_diffusion", *data, "--resolution", "64", "--masks_dir", f"{folder}/masks"],
+            *["--output_dir", f"{folder}/mask_diffusion"],
+        ],
+        [
             *["train.assemble_pipeline", "--segmenter", segmenter, "--style_encoder", style, "--hair_vectors", f"{folder}/hair"],
-            *["--painter", f"{folder}/head/painter", "--output_dir", f"{folder}/pipeline"],
+            *["--painter", f"{folder}/head/painter", "--mask_denoiser", f"{folder}/mask_diffusion/mask_denoiser"],
+            *["--output_dir", f"{folder}/pipeline"],
         ],
     ]
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import torch
-from diffusers import ConfigMixin, ModelMixin
 from diffusers.configuration_utils import register_to_config
 from torch import nn
 from torch.nn import functional as F
 from torch.nn.utils.parametrizations import spectral_norm
 
 from ..labels import NUM_LABELS
+from .network import Network
 
 
 class PatchDiscriminator(nn.Module):
@@ -33,7 +33,7 @@ class PatchDiscriminator(nn.Module):
         return [*features, self.last(x)]
 
 
-class MultiscaleDiscriminator(ModelMixin, ConfigMixin):
+class MultiscaleDiscriminator(Network):
     """PatchGANs on the picture at full, half, ... resolution.
 
     Args:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import torch
-from diffusers import ConfigMixin, ModelMixin
 from diffusers.configuration_utils import register_to_config
 from torch import nn
 
+from .network import Network
 
-class HairColors(ModelMixin, ConfigMixin):
+
+class HairColors(Network):
     """A linear map from a hair's mean colour to the mean of its style code, fitted to encoded portraits.
 
     Its three columns are the directions along which a code moves when the hair gets redder, greener or bluer (the latent attribute

@@ -5,12 +5,12 @@ from __future__ import annotations
 from itertools import pairwise
 
 import torch
-from diffusers import ConfigMixin, ModelMixin
 from diffusers.configuration_utils import register_to_config
 from torch import nn
 from torch.nn import functional as F
 
 from ..labels import NUM_LABELS, NUM_STYLE_REGIONS, STYLE_REGION_OF_LABEL
+from .network import Network
 from .spade import RegionBlock, scatter_regions
 
 
@@ -52,7 +52,7 @@ class SubpixelHead(nn.Module):
         return F.interpolate(pixels, scale_factor=2, mode="bilinear") + F.pixel_shuffle(self.conv3(x), 2)
 
 
-class FacePainter(ModelMixin, ConfigMixin):
+class FacePainter(Network):
     """Paints a portrait from a mask, starting from an 8x8 grid and doubling the resolution block by block.
 
     Each region starts as the flat colour of its style, as in cel animation, and the blocks add shading, outlines and detail to it.
@@ -127,7 +127,7 @@ class FacePainter(ModelMixin, ConfigMixin):
         if layout.shape[-1] < size:
             raise ValueError(f"FacePainter got a mask of {layout.shape[-1]} pixels; expected at least {size}")
         styles = self.mapper(codes, colours, known)
-        shares = {side: F.adaptive_avg_pool2d(layout, side) for side in self._sides(min(size, self.trunk_size))}
+        shares = self._pyramid(layout, min(size, self.trunk_size))
         x = self.stem(torch.cat([shares[8], scatter_regions(styles, shares[8])], 1))
         rgb = None
         for index, block in enumerate(self.blocks):
@@ -142,8 +142,13 @@ class FacePainter(ModelMixin, ConfigMixin):
         return self.head(rgb, layout) if size > self.trunk_size else rgb
 
     @staticmethod
-    def _sides(size: int) -> list[int]:
-        return [8 << index for index in range((size // 8).bit_length())]
+    def _pyramid(layout: torch.Tensor, size: int) -> dict[int, torch.Tensor]:
+        """Class shares at `size`, size / 2, ... 8 pixels, channels last in memory, as `scatter_regions` reads them."""
+        shares = {size: F.adaptive_avg_pool2d(layout, size).contiguous(memory_format=torch.channels_last)}
+        while size > 8:
+            shares[size // 2] = F.avg_pool2d(shares[size], 2)
+            size //= 2
+        return shares
 
 
 # The painter that ships, and GauGAN as published (nf 64, SPADE everywhere), for comparison and for GPUs.

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import torch
-from diffusers import ConfigMixin, ModelMixin
 from diffusers.configuration_utils import register_to_config
 from torch import nn
 from torch.nn import functional as F
 
 from ..labels import NUM_LABELS
 from .mobilenet_v2 import FEATURE_CHANNELS, MobileNetV2Features
+from .network import Network
 
 UPSAMPLINGS = ("transposed", "bilinear")
 
@@ -30,7 +30,7 @@ class UpBlock(nn.Module):
         return F.relu(self.norm(self.conv(x)))
 
 
-class FaceSegmenter(ModelMixin, ConfigMixin):
+class FaceSegmenter(Network):
     """U-Net face parser; the article's versions are configurations of it (see `ARTICLE_VERSIONS`).
 
     Args:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import torch
-from diffusers import ConfigMixin, ModelMixin
 from diffusers.configuration_utils import register_to_config
 from torch import nn
 from torch.nn import functional as F
 
 from ..labels import NUM_LABELS, NUM_STYLE_REGIONS, STYLE_REGION_OF_LABEL
+from .network import Network
 
 
 def style_region_shares(layout: torch.Tensor) -> torch.Tensor:
@@ -31,7 +31,7 @@ def region_means(values: torch.Tensor, layout: torch.Tensor) -> tuple[torch.Tens
     return means * present, present
 
 
-class StyleEncoder(ModelMixin, ConfigMixin):
+class StyleEncoder(Network):
     """Convolutions, then the mean inside each style region (SEAN, Zhu et al. 2020, section 3.1) and a mean and a log variance of its
     code (VAE, Kingma & Welling 2014). A region that the picture does not show gets N(0, I).
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import gradio as gr
 
 from ..labels import LABELS
-from ..pipeline import BUNDLED_WEIGHTS
+from ..models.network import BUNDLED_WEIGHTS
 from .parts import ASSETS
 
 COLOURS_PICTURE = ASSETS / "colours.png"  # painted by docs/make_pictures.py

@@ -75,3 +75,17 @@ def test_the_shipping_configuration_and_gaugan():
     with torch.device("meta"):
         sizes = {name: sum(p.numel() for p in FacePainter(**config).parameters()) for name, config in CONFIGURATIONS.items()}
     assert sizes["aniface-512"] < 7e6 < 50e6 < sizes["gaugan"]
+
+
+def test_batch_norm_in_the_table_changes_nothing():
+    """Eval mode folds the batch norm into the regions' scale and shift; the plain order of operations gives the same."""
+    torch.manual_seed(0)
+    norm = RegionNorm(6, 5, 0)
+    norm.of_label.data.normal_()
+    norm.norm.running_mean.normal_()
+    norm.norm.running_var.uniform_(0.5, 2)
+    norm.eval()
+    x, styles = torch.randn(2, 6, 8, 8), torch.randn(2, 7, 5)
+    layout = torch.randn(2, 7, 8, 8).softmax(1)
+    scale, shift = scatter_regions(norm.from_style(styles) + norm.of_label, layout).chunk(2, 1)
+    assert torch.allclose(norm(x, layout, styles), norm.norm(x) * (1 + scale) + shift, atol=1e-5)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -59,6 +61,29 @@ def test_a_killed_run_resumes_and_ends_where_an_undisturbed_one_does(chain, tmp_
     assert not (tmp_path / "killed" / f"checkpoint-{steps}").exists()
     done = subprocess.run(painter_command(chain, tmp_path / "killed", steps), check=True, timeout=600, capture_output=True, text=True)
     assert "resumed from" in done.stdout
+    for name in ("painter", "discriminator", "painter_ema"):
+        whole = load_file(tmp_path / "whole" / f"checkpoint-{steps}" / f"{name}.safetensors")
+        resumed = load_file(tmp_path / "killed" / f"checkpoint-{steps}" / f"{name}.safetensors")
+        for key in whole:
+            assert torch.allclose(whole[key].float(), resumed[key].float(), atol=1e-5), (name, key)
+
+
+@pytest.mark.slow
+def test_killed_twenty_times_it_ends_where_an_undisturbed_run_does(chain, tmp_path):
+    """Kills at random moments: while it starts, steps or saves."""
+    steps, kills, moments = 60, 0, random.Random(0)
+    started = time.monotonic()
+    subprocess.run(painter_command(chain, tmp_path / "whole", steps), check=True, timeout=1800)
+    longest = 10 + 4 * (time.monotonic() - started) / steps
+    while kills < 20:
+        process = subprocess.Popen(painter_command(chain, tmp_path / "killed", steps))
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(moments.uniform(1, longest))
+        assert process.returncode is None, f"ended after {kills} kills with code {process.returncode}"
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+        kills += 1
+    subprocess.run(painter_command(chain, tmp_path / "killed", steps), check=True, timeout=1800)
     for name in ("painter", "discriminator", "painter_ema"):
         whole = load_file(tmp_path / "whole" / f"checkpoint-{steps}" / f"{name}.safetensors")
         resumed = load_file(tmp_path / "killed" / f"checkpoint-{steps}" / f"{name}.safetensors")

@@ -1,0 +1,159 @@
+"""Masks that nobody drew: sampling, varying and completing masks by diffusion, and the way from class shares to clean ids."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from diffusers import DDIMScheduler
+from PIL import Image
+from torch.nn import functional as F
+
+from .labels import BACKGROUND, EYE, FACE, HAIR, MOUTH, NUM_LABELS, Mask, fill_by_majority, regions
+from .mask_statistics import is_valid
+from .models.mask_denoiser import MaskDenoiser
+from .processing import mask_one_hot, resized_argmax, seeded_generator
+
+SIZE = 512  # of random masks
+STEPS = 16  # of DDIM, from pure noise
+ETA = 0.6  # between DDIM's (0) and ancestral sampling (1): fresh noise mends mistakes, much of it makes all faces alike
+ATTEMPTS = 4  # so many sub-seeds are tried for a mask that keeps the rules of a face map
+
+# Lines of 5-7 px would vanish in cells of 8 px: eye and mouth count more in a cell, and a mouth counts more when cells become pixels.
+FEATURE_WEIGHT = 1.5
+MOUTH_WEIGHT = 2.0
+
+CLEANING_SIZE = 128
+SMALLEST = np.full(NUM_LABELS, 24)  # pieces of fewer pixels at CLEANING_SIZE are specks,
+SMALLEST[[EYE, MOUTH]] = 10, 4  # of each class
+LOOSE_PIECE = 330  # 2 % of CLEANING_SIZE squared: what is smaller and lies off the head is no part of it
+
+
+def make_scheduler() -> DDIMScheduler:
+    """The noise levels of training and sampling (DDIM, Song et al. 2021): cosine, down to no signal at all, guessing the clean mask."""
+    return DDIMScheduler(
+        num_train_timesteps=1000,
+        beta_schedule="squaredcos_cap_v2",
+        prediction_type="sample",
+        clip_sample=False,
+        rescale_betas_zero_snr=True,
+        timestep_spacing="trailing",
+    )
+
+
+def class_shares(mask: Mask, size: int) -> torch.Tensor:
+    """(1, 7, size, size): which share of each cell a class has. A mask that is not square is letterboxed."""
+    shares = F.adaptive_avg_pool2d(mask_one_hot(mask, SIZE), size)
+    shares[:, [EYE, MOUTH]] *= FEATURE_WEIGHT
+    return shares / shares.sum(1, keepdim=True)
+
+
+def without_specks(planes: np.ndarray) -> np.ndarray:
+    """(7, S, S) class probabilities -> the same at CLEANING_SIZE, where no piece of the likeliest classes is a speck or off the head.
+
+    What is removed takes the class around it.
+    """
+    planes = np.stack([_resized(plane, CLEANING_SIZE) for plane in planes])
+    for _ in range(3):  # what is filled may join or part others
+        ids = planes.argmax(0).astype(np.uint8)
+        numbers, count = regions(ids)
+        label_of = np.zeros(count, np.uint8)
+        label_of[numbers] = ids
+        wrong = (np.bincount(numbers.ravel()) < SMALLEST[label_of])[numbers]
+        head = np.isin(ids, (FACE, EYE, MOUTH, HAIR))
+        if head.any():
+            numbers, _ = regions(head.astype(np.uint8))
+            areas = np.bincount(numbers[head], minlength=numbers.max() + 1)
+            wrong |= head & ((areas < areas.max()) & (areas < LOOSE_PIECE))[numbers]
+        if not wrong.any() or wrong.all():
+            break
+        filled = fill_by_majority(ids, ~wrong, rounds=CLEANING_SIZE)
+        planes[:, wrong] = filled[wrong] == np.arange(NUM_LABELS)[:, None]
+    return planes
+
+
+def ids_of_shares(planes: np.ndarray, width: int, height: int) -> np.ndarray:
+    """(7, S, S) class shares or probabilities -> (height, width) ids with smooth borders and no specks; S x S is their letterbox."""
+    planes = planes.copy()
+    planes[MOUTH] *= MOUTH_WEIGHT
+    planes = without_specks(planes)
+    side = max(width, height)
+    left, top = ((side - length) / 2 * CLEANING_SIZE / side for length in (width, height))
+    window = (left, top, CLEANING_SIZE - left, CLEANING_SIZE - top)
+    return resized_argmax(planes, width, height, window, Image.Resampling.BICUBIC)
+
+
+def _resized(plane: np.ndarray, size: int) -> np.ndarray:
+    return np.asarray(Image.fromarray(np.ascontiguousarray(plane)).resize((size, size), Image.Resampling.BICUBIC))
+
+
+class MaskSampler:
+    """Draws masks with a trained denoiser.
+
+    Args:
+        denoiser: guesses clean masks.
+        scheduler: its noise levels, as from `make_scheduler`.
+    """
+
+    def __init__(self, denoiser: MaskDenoiser, scheduler: DDIMScheduler):
+        self.denoiser, self.scheduler = denoiser, scheduler
+
+    def random(self, seed: int, attempts: int = ATTEMPTS) -> Mask:
+        """A 512x512 mask; if it breaks a rule of a face map, the next one of up to `attempts` (by sub-seeds of the seed)."""
+        nothing = torch.zeros(1, NUM_LABELS, self._cells, self._cells)
+        for attempt in range(attempts):
+            mask = Mask(ids_of_shares(self._denoise(nothing, nothing, STEPS, seed, attempt), SIZE, SIZE))
+            if is_valid(mask):
+                break
+        return mask
+
+    def vary(self, mask: Mask, amount: float, seed: int) -> Mask:
+        """The mask with so much noise added and taken away again (SDEdit, Meng et al. 2022): 0 gives it back, 1 is another face.
+
+        What the noise leaves as it was keeps the mask's own pixels. The result has the mask's size.
+        """
+        steps = round(amount * STEPS)
+        if steps == 0:
+            return mask
+        shares = class_shares(mask, self._cells)
+        varied = ids_of_shares(self._denoise(shares, torch.zeros_like(shares), steps, seed), mask.width, mask.height)
+        if steps == STEPS:
+            return Mask(varied)
+        coarse = ids_of_shares(shares[0].numpy(), mask.width, mask.height)
+        return Mask(np.where(varied == coarse, mask.ids, varied))
+
+    def complete(self, partial: Mask, seed: int) -> Mask:
+        """A whole mask with every drawn pixel of `partial`; what is background there counts as not drawn.
+
+        Eyes and a mouth that are missing go into the gaps left for them; where a face is drawn without gaps they go on top of it.
+        """
+        drawn = class_shares(partial, self._cells)
+        ids = ids_of_shares(self._denoise(torch.zeros_like(drawn), drawn, STEPS, seed), partial.width, partial.height)
+        keep = partial.ids != BACKGROUND
+        for feature in (EYE, MOUTH):
+            added = ids == feature
+            on_face = added & (partial.ids == FACE)
+            if not (partial.ids == feature).any() and 2 * on_face.sum() > added.sum():
+                keep &= ~on_face
+        return Mask(np.where(keep, partial.ids, ids))
+
+    @property
+    def _cells(self) -> int:
+        return self.denoiser.config.mask_size
+
+    @torch.inference_mode()
+    def _denoise(self, shares: torch.Tensor, drawn: torch.Tensor, steps: int, seed: int, attempt: int = 0) -> np.ndarray:
+        """Shares under the noise of the last `steps` of STEPS levels -> (7, S, S) probabilities of a clean mask.
+
+        One mask at a time: the last bits of a batch depend on its size, and a mask must not depend on its neighbours.
+        """
+        device = self.denoiser.device
+        generator = seeded_generator(seed, attempt)
+        noise = torch.randn(shares.shape, generator=generator).to(device)
+        self.scheduler.set_timesteps(STEPS)
+        timesteps = self.scheduler.timesteps[-steps:]
+        drawn = drawn.to(device)
+        noisy = self.scheduler.add_noise(self.denoiser.scale(shares.to(device)), noise, timesteps[:1])
+        for timestep in timesteps:
+            clean = self.denoiser(noisy, timestep[None].to(device), drawn).softmax(1)
+            noisy = self.scheduler.step(self.denoiser.scale(clean), timestep, noisy, eta=ETA, generator=generator).prev_sample
+        return clean[0].cpu().numpy()

@@ -1,0 +1,93 @@
+"""What a picture costs: the parts of the pipeline, and the painter against GauGAN as published, in one run.
+
+python -m benchmarks.latency [-o latency.json]
+
+All networks work at batch 1 in fp32 on 512x512 pictures. The `gaugan` painter is untrained: weights do not change what it costs. bf16 is
+measured too; it pays only on CPUs that compute in it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import resource
+import statistics
+import time
+from pathlib import Path
+
+import torch
+
+from aniface import AnifacePipeline, FacePainter
+from aniface.models.painter import CONFIGURATIONS
+from aniface.pipeline import lay_out_weights
+from aniface.processing import to_pil
+from aniface.start_masks import start_masks
+
+
+def milliseconds(call, runs: int) -> dict[str, float]:
+    """Median, least and greatest time of `call()`, after one warm-up."""
+    call()
+    times = []
+    for _ in range(runs):
+        started = time.perf_counter()
+        call()
+        times.append(1000 * (time.perf_counter() - started))
+    return {"median": statistics.median(times), "min": min(times), "max": max(times)}
+
+
+@torch.inference_mode()
+def measure(threads: int, runs: int, gaugan_runs: int) -> dict:
+    torch.set_num_threads(threads)
+    pipe = AnifacePipeline.from_pretrained()
+    mask = start_masks()["bob"]
+    picture = pipe(mask).images[0]
+    layout = pipe.layout_of(mask)
+    style = pipe.choose_style(layout)
+    gaugan = FacePainter(**CONFIGURATIONS["gaugan"]).eval()
+    lay_out_weights(gaugan)
+
+    def paint_bf16():
+        with torch.autocast("cpu", torch.bfloat16):
+            pipe.paint_style(layout, style)
+
+    parts = {
+        "painter": milliseconds(lambda: pipe.paint_style(layout, style), runs),
+        "painter, bf16": milliseconds(paint_bf16, runs),
+        "gaugan painter": milliseconds(lambda: gaugan(layout, style.codes, style.colours, style.known), gaugan_runs),
+        "segmenter": milliseconds(lambda: pipe.segment(picture), runs),
+        "style of a reference": milliseconds(lambda: pipe.see_style(picture), runs),
+        "picture to PIL": milliseconds(lambda: to_pil(pipe.paint_style(layout, style)), runs),
+        "whole call": milliseconds(lambda: pipe(mask), runs),
+        "whole call, hair pink": milliseconds(lambda: pipe(mask, hair_color="pink"), runs),
+    }
+    return parts | {"gaugan : painter": parts["gaugan painter"]["median"] / parts["painter"]["median"]}
+
+
+def table(report: dict) -> str:
+    columns = list(report["threads"])
+    lines = ["| median ms | " + " | ".join(f"{c} thread{'s' * (c != '1')}" for c in columns) + " |", "|---" * (len(columns) + 1) + "|"]
+    for part in report["threads"][columns[0]]:
+        values = [report["threads"][c][part] for c in columns]
+        cells = [f"{v['median']:.0f}" if isinstance(v, dict) else f"{v:.0f} x" for v in values]
+        lines.append(f"| {part} | " + " | ".join(cells) + " |")
+    return "\n".join([*lines, "", f"Peak memory of this process: {report['peak_mb']:.0f} MB."]) + "\n"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("-o", "--output", help="JSON file to write")
+    parser.add_argument("--runs", type=int, default=15)
+    parser.add_argument("--gaugan_runs", type=int, default=3)
+    parser.add_argument("--threads", type=int, nargs="+", default=[2, 1])
+    args = parser.parse_args()
+    report = {"what": "latency", "machine": platform.processor() or platform.machine(), "torch": torch.__version__}
+    report["threads"] = {str(count): measure(count, args.runs, args.gaugan_runs) for count in args.threads}
+    report["peak_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    if args.output:
+        Path(args.output).write_text(json.dumps(report, indent=1), encoding="utf-8")
+    print(table(report))
+
+
+if __name__ == "__main__":
+    main()

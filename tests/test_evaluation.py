@@ -1,0 +1,50 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from aniface.cli import main
+from aniface.evaluation import evaluate_painter, evaluate_segmenter
+from aniface.features import PictureFeatures
+from aniface.folders import find_items, split_items
+from aniface.reports import markdown_table
+from aniface.style_evaluation import evaluate_style
+
+
+@pytest.fixture(scope="module")
+def split(toy_folder):
+    return split_items(find_items(toy_folder), 4)
+
+
+def test_segmenter_report(tiny, split):
+    report = evaluate_segmenter(tiny, split[1])
+    assert report["pictures"] == 4 and 0 <= report["scores"]["miou"] < 0.5  # untrained
+    assert f"{report['scores']['miou']:.3f}" in markdown_table(report)
+
+
+def test_painter_report(tiny, split):
+    train, held = split
+    report = evaluate_painter(tiny, held, PictureFeatures.choose(tiny), judge=tiny, train_items=train)
+    assert report["judge"] == "a second segmenter"
+    assert set(report["scores"]) == {"real", "no_reference", "own_reference"} == set(report["nearest_training_portrait"])
+    assert report["distances"]["no_reference"]["frechet"] > report["distances"]["training portraits"]["frechet"]
+    assert report["hair_noise"]["real"] > 0 and report["diversity"] > 0
+    table = markdown_table(report)
+    assert "| no reference |" in table and "Hair noise" in table and report["features"] in table
+
+
+def test_style_report(tiny, split):
+    report = evaluate_style(tiny, split[1], split[0], PictureFeatures.choose(tiny))
+    assert report["hair"]["masks"] == 8 and set(report["reference_correlation"]) == {"hair", "clothes", "background"}
+    assert 0 <= report["latent_space"]["probe_accuracy"] <= 1 and report["interpolation"]["greatest"] >= 1
+    assert "| pink |" in markdown_table(report)
+
+
+def test_the_command_writes_json_and_markdown(tmp_path, toy_folder, tiny):
+    tiny.save_pretrained(tmp_path / "model")
+    arguments = ["--data_dir", str(toy_folder), "--holdout", "4", "--model", str(tmp_path / "model"), "--train_pictures", "6"]
+    assert main(["evaluate", "painter", *arguments, "--judge", str(tmp_path / "model"), "-o", str(tmp_path / "p.json")]) == 0
+    assert json.loads((tmp_path / "p.json").read_text())["what"] == "painter" and (tmp_path / "p.md").read_text().startswith("| 4 pictures")
+    assert main(["evaluate", "style", "--data_dir", str(toy_folder), "--model", str(tmp_path / "model")]) == 2
+    assert main(["evaluate", "painter", *arguments, "--features", str(tmp_path / "none")]) == 2

@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from aniface import InputError
+from aniface.labels import CLOTHES, EYE, HAIR, STYLE_REGIONS
+from aniface.styles import SeenStyle, blend_seen, nothing_seen
+
+
+def mean_colour(image, ids: np.ndarray, label: int) -> np.ndarray:
+    return np.asarray(image).astype(float)[ids == label].mean(0)
+
+
+def seen(value: float, present: float = 1.0) -> SeenStyle:
+    codes, colours = torch.full((1, 5, 4), value), torch.full((1, 5, 3), value / 10)
+    return SeenStyle(codes, codes, colours, torch.full((1, 5, 1), present))
+
+
+def test_blending_weighs_what_is_there():
+    both = blend_seen([seen(1.0), seen(3.0)], [1.0, 3.0])
+    assert torch.allclose(both.mean, torch.tensor(2.5)) and torch.allclose(both.colours, torch.tensor(0.25))
+    assert torch.allclose(blend_seen([seen(1.0), seen(3.0, present=0)], [1.0, 3.0]).mean, torch.tensor(1.0))
+    assert not blend_seen([seen(1.0, present=0)], [1.0]).present.any()
+
+
+def test_one_region_of_another_style():
+    mixed = seen(1.0).with_region("eye", seen(2.0))
+    assert mixed.mean[0, :, 0].tolist() == [1, 1, 2, 1, 1] and mixed.colours[0, STYLE_REGIONS.index("eye"), 0] == pytest.approx(0.2)
+    with pytest.raises(InputError, match="the reference for hair shows no hair"):
+        seen(1.0).with_region("hair", nothing_seen(4))
+
+
+@pytest.fixture(scope="module")
+def two_portraits(bundled, toy_mask):
+    return [bundled(toy_mask, hair_color=color, region_colors={"clothes": clothes}, seed=seed).images[0] for color, clothes, seed in
+            (("red", "#2040a0", 1), ("blue", "#a03020", 2))]  # fmt: skip
+
+
+def test_a_reference_for_a_region_changes_that_region(bundled, toy_mask, two_portraits):
+    red, blue = two_portraits
+    before = bundled(toy_mask, reference=red).images[0]
+    after = bundled(toy_mask, reference=red, region_references={"hair": blue}).images[0]
+    moved = {label: np.abs(mean_colour(after, toy_mask.ids, label) - mean_colour(before, toy_mask.ids, label)).max() for label in range(7)}
+    assert moved[HAIR] > 60 and max(value for label, value in moved.items() if label != HAIR) < 25
+    alone = bundled(toy_mask, region_references={"hair": blue}).images[0]  # without any other reference
+    assert np.abs(mean_colour(alone, toy_mask.ids, HAIR) - mean_colour(blue, toy_mask.ids, HAIR)).max() < 30
+
+
+def test_blended_references_lie_between(bundled, toy_mask, two_portraits):
+    red, blue = (mean_colour(bundled(toy_mask, reference=picture).images[0], toy_mask.ids, HAIR) for picture in two_portraits)
+    half = mean_colour(bundled(toy_mask, reference=two_portraits).images[0], toy_mask.ids, HAIR)
+    assert np.abs(half - (red + blue) / 2).max() < 25
+    weighted = bundled(toy_mask, reference=[(two_portraits[0], 1), (two_portraits[1], 0)]).images[0]
+    assert np.abs(mean_colour(weighted, toy_mask.ids, HAIR) - red).max() < 3
+
+
+def test_style_strength_goes_from_the_random_style_to_the_references(bundled, toy_mask, two_portraits):
+    def hair(strength: float) -> np.ndarray:
+        picture = bundled(toy_mask, reference=two_portraits[1], style_strength=strength, seed=4).images[0]
+        return mean_colour(picture, toy_mask.ids, HAIR)
+
+    nothing, half, all_of_it = hair(0), hair(0.5), hair(1)
+    assert np.allclose(nothing, mean_colour(bundled(toy_mask, seed=4).images[0], toy_mask.ids, HAIR))
+    assert np.abs(half - (nothing + all_of_it) / 2).max() < 30
+    assert np.linalg.norm(half - all_of_it) < np.linalg.norm(nothing - all_of_it)
+
+
+@pytest.mark.parametrize(("region", "label"), [("clothes", CLOTHES), ("eye", EYE), ("background", 0)])
+def test_a_colour_for_a_region(bundled, toy_mask, region, label):
+    green = mean_colour(bundled(toy_mask, region_colors={region: "#609040"}, seed=1).images[0], toy_mask.ids, label)
+    purple = mean_colour(bundled(toy_mask, region_colors={region: "#8050a0"}, seed=1).images[0], toy_mask.ids, label)
+    assert green[1] - purple[1] > 25 and purple[2] - green[2] > 40
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"style_strength": 1.5}, "style_strength is 1.5; expected a number from 0 to 1"),
+        ({"region_references": {"nose": 1}}, "region_references has the key 'nose'; expected background, skin, eye, hair, clothes"),
+        ({"region_references": "hair"}, "region_references is a str; expected a dictionary"),
+        ({"region_references": {"hair": "x.png"}}, "the reference is a str"),
+        ({"region_colors": {"eye": "blue"}}, "unknown colour of eye 'blue'; expected #rrggbb"),
+        ({"reference": []}, "reference is a list of 0; expected 1 to 64 pictures"),
+        ({"reference": [(Image.new("RGB", (9, 9)), 0)]}, "the references' weights are all 0"),
+        ({"reference": [(Image.new("RGB", (9, 9)), -1)]}, "a reference's weight is -1"),
+        ({"reference": [(1, 2, 3)]}, "expected 1 to 64 pictures or (picture, weight) pairs"),
+    ],
+)
+def test_wrong_styles(tiny, toy_mask, arguments, message):
+    with pytest.raises(InputError) as caught:
+        tiny(toy_mask, **arguments)
+    assert message in str(caught.value) and "\n" not in str(caught.value)

@@ -1,0 +1,69 @@
+"""The pictures and masks of a training run: found in folders, or fetched from the hub; missing masks are made."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from accelerate import PartialState
+from huggingface_hub import snapshot_download
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+from PIL import Image
+
+from aniface.folders import PICTURE_ENDINGS, Item, find_items, segment_folder, split_items
+from aniface.labels import InputError, Mask
+from aniface.models.segmenter import FaceSegmenter
+from aniface.processing import fit_picture, pixels_from_uint8, to_rgb_picture
+
+
+def find_data(args) -> tuple[list[Item], list[Item]]:
+    """Training and held-out items of a run's flags; pictures without a mask get one, by the segmenter, in OUTPUT_DIR/masks."""
+    folder = data_folder(args)
+    items = find_items(folder, args.masks_dir, need_masks=False)
+    if any(item.mask is None for item in items):
+        masks = Path(args.output_dir) / "masks"
+        with PartialState().main_process_first():
+            make_masks(items, masks, args.mask_segmenter)
+        items = find_items(folder, [*args.masks_dir, masks])
+    return split_items(items, args.holdout, args.holdout_seed)
+
+
+def data_folder(args) -> str:
+    """The folder of --train_data_dir, or that of --dataset_name after it was fetched (once, into the hub's cache)."""
+    if bool(args.train_data_dir) == bool(args.dataset_name):
+        raise InputError("give one of --train_data_dir FOLDER and --dataset_name HUB_ID")
+    if args.train_data_dir:
+        return args.train_data_dir
+    patterns = [f"*{ending}" for ending in sorted(PICTURE_ENDINGS)] + ["*.json"]
+    try:
+        with PartialState().main_process_first():
+            return snapshot_download(args.dataset_name, repo_type="dataset", allow_patterns=patterns)
+    except (OSError, ValueError, HfHubHTTPError, HFValidationError) as error:
+        raise InputError(f"--dataset_name {args.dataset_name}: cannot be fetched ({str(error).strip().splitlines()[0]})") from None
+
+
+def segment_with(model: FaceSegmenter, device: torch.device, average_mirrored: bool = False) -> Callable[[Image.Image], Mask]:
+    """A function from picture to mask (of the segmenter's size), on a device; see `FaceSegmenter.predict`."""
+    model = model.eval().to(device, memory_format=torch.channels_last)
+    size = model.config.image_size
+
+    def segment(picture: Image.Image) -> Mask:
+        pixels = pixels_from_uint8(np.array(fit_picture(to_rgb_picture(picture), size)))[None].to(device)
+        return Mask(model.predict(pixels, average_mirrored)[0].argmax(0).cpu().numpy())
+
+    return segment
+
+
+def make_masks(items: list[Item], output: Path, segmenter: str | None) -> None:
+    """Write `output`/NAME.png for every item without a mask that has none there yet."""
+    without = [item.picture for item in items if item.mask is None and not (output / f"{item.name}.png").exists()]
+    if not without:
+        return
+    output.mkdir(parents=True, exist_ok=True)
+    print(f"{len(without)} of {len(items)} pictures have no mask: making them in {output}", flush=True)
+    segment = segment_with(FaceSegmenter.from_pretrained(segmenter), PartialState().device, average_mirrored=True)
+    for outcome in segment_folder(segment, without, output):
+        if outcome.error:
+            raise InputError(outcome.error)
