@@ -27,17 +27,27 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
-@pytest.fixture(scope="module")
-def address(bundled):
-    """A studio whose pipeline remembers the masks it was given."""
+def remembering(pipe):
+    """The pipeline, but it remembers the masks it was given."""
 
-    class Remembering(type(bundled)):
+    class Remembering(type(pipe)):
         def __call__(self, mask, **kwargs):
             DRAWN.append(Mask.of(mask))
             return super().__call__(mask, **kwargs)
 
-    studio = build_studio(Remembering(**bundled.components))
+    return Remembering(**pipe.components)
+
+
+def serve(pipe):
+    """(studio, address) of a server that runs."""
+    studio = build_studio(pipe)
     _, url, _ = launch_studio(studio, host="127.0.0.1", port=free_port(), prevent_thread_lock=True, quiet=True)
+    return studio, url
+
+
+@pytest.fixture(scope="module")
+def address(bundled):
+    studio, url = serve(remembering(bundled))
     yield url
     studio.close()
 

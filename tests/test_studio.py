@@ -29,7 +29,9 @@ from .studio_pages import (
     page,
     portrait,
     portrait_pixels,
+    remembering,
     repainted,
+    serve,
     upload,
 )
 from .test_cli import write_bad_inputs
@@ -123,6 +125,21 @@ def test_examples_variants_and_history(page):
 def test_a_random_face(page):
     before = DRAWN[-1]
     assert repainted(page, lambda: page.locator("#random").click()) != before
+
+
+def test_vary_and_finish(chromium, drawing):
+    """With a small untrained denoiser: the buttons are there, and what they draw reaches the painter."""
+    studio, url = serve(remembering(drawing))
+    page = open_studio(chromium, url)
+    assert repainted(page, lambda: page.locator("#vary").click()) != DRAWN[-2]
+    page.locator("#canvas [data-do=clear]").click()
+    choose(page, "hair", "ellipse")
+    drawn = repainted(page, lambda: drag(page, (150, 60), (350, 300)))
+    finished = repainted(page, lambda: page.locator("#finish").click())
+    own = drawn.ids == 5
+    assert finished != drawn and (finished.ids[own] == 5).all()
+    page.context.close()
+    studio.close()
 
 
 def test_before_and_after(page):

@@ -26,9 +26,8 @@ from playwright.sync_api import expect
 
 from aniface import Mask
 from aniface.ui.canvas import encode_mask
-from aniface.ui.studio import build_studio, launch_studio
 
-from .studio_pages import WIDE, address, chromium, free_port
+from .studio_pages import WIDE, address, chromium, free_port, serve
 from .test_cli import write_bad_inputs
 
 __all__ = ["address", "chromium"]
@@ -112,8 +111,7 @@ def test_twenty_sessions_at_once(tiny):
             painted[Mask.of(mask)] = digest(output.images[0])
             return output
 
-    studio = build_studio(Remembering(**tiny.components))
-    _, url, _ = launch_studio(studio, host="127.0.0.1", port=free_port(), prevent_thread_lock=True, quiet=True)
+    studio, url = serve(Remembering(**tiny.components))
     masks = {f"session-{s}": [stroke_at(s, n) for n in range(strokes)] for s in range(sessions)}
     with httpx.Client(base_url=url, timeout=120) as http, ThreadPoolExecutor(sessions) as pool:
         draw_live(http, studio, "first", masks["session-0"][:3])

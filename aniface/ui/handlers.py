@@ -19,6 +19,7 @@ from .session import EVERYTHING, Recipe
 VARIANTS = 4
 LOOSE_STYLE = 0.7  # style strength of variants of a reference, whose style would leave no room for any at 1
 FRAMES_PER_COLOR = 6
+VARY_AMOUNT = 0.3
 MAX_REFERENCE = 1024  # longest side of a reference that is kept
 
 
@@ -92,6 +93,19 @@ class Handlers:
     def random_mask(self, seed: int) -> str:
         """A random face for the canvas."""
         return encode_mask(self.pipe.random_mask(seed))
+
+    @property
+    def can_vary(self) -> bool:
+        """Whether the pipeline has what `vary_mask` and `complete_mask` need."""
+        return self.pipe.mask_denoiser is not None
+
+    def vary_mask(self, drawing: str, seed: int) -> str:
+        """A face like the drawn one."""
+        return encode_mask(self.pipe.vary_mask(decode_mask(drawing), VARY_AMOUNT, seed))
+
+    def complete_mask(self, drawing: str, seed: int) -> str:
+        """A whole face around what is drawn; background counts as not drawn."""
+        return encode_mask(self.pipe.complete_mask(decode_mask(drawing), seed))
 
 
 def references(recipe: Recipe) -> dict:

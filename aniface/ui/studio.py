@@ -34,7 +34,7 @@ def build_studio(pipe) -> gr.Blocks:
                 ui = SimpleNamespace(session=gr.State(Session()), parcel=gr.JSON(visible=False))
                 with gr.Row(equal_height=False):
                     with gr.Column(min_width=320, scale=5):
-                        lay_out_map(ui)
+                        lay_out_map(ui, do.can_vary)
                     with gr.Column(min_width=320, scale=5):
                         lay_out_portrait(ui)
                     with gr.Column(min_width=250, scale=3):
@@ -54,11 +54,13 @@ def build_studio(pipe) -> gr.Blocks:
     return studio
 
 
-def lay_out_map(ui) -> None:
+def lay_out_map(ui, can_vary: bool) -> None:
     """The map and what makes one."""
     ui.canvas = mask_canvas(EXAMPLES[0].mask, elem_id="canvas", label="Face map")
     with gr.Row(elem_id="dicing"):
         ui.random = gr.Button("Random face", elem_id="random", size="sm", min_width=90)
+        ui.vary = gr.Button("Vary this", elem_id="vary", size="sm", min_width=90, visible=can_vary)
+        ui.finish = gr.Button("Finish my drawing", elem_id="finish", size="sm", min_width=120, visible=can_vary)
 
 
 def lay_out_portrait(ui) -> None:

@@ -111,8 +111,16 @@ def wire_map(ui, do, after_change) -> None:
     def load(path, session):
         return start(do.load_mask(path), session)
 
-    def dice(session):
+    def dice(drawing, session):
         return start(do.random_mask(random.randrange(2**31)), session)
+
+    @friendly
+    def vary(drawing, session):
+        return start(do.vary_mask(drawing, random.randrange(2**31)), session)
+
+    @friendly
+    def finish(drawing, session):
+        return start(do.complete_mask(drawing, random.randrange(2**31)), session)
 
     def example(session, event: gr.EventData):
         chosen = EXAMPLES[event.index]
@@ -120,7 +128,8 @@ def wire_map(ui, do, after_change) -> None:
         return *start(encode_mask(chosen.mask), session), chosen.hair_color, chosen.seed, 1.0, strip_items([])
 
     after_change(ui.load_mask.upload(load, [ui.load_mask, ui.session], fresh, **PRIVATE))
-    after_change(ui.random.click(dice, ui.session, fresh, **PRIVATE))
+    for button, draw in ((ui.random, dice), (ui.vary, vary), (ui.finish, finish)):
+        after_change(button.click(draw, [ui.canvas, ui.session], fresh, **MODEL, **PRIVATE))
     more = [ui.hair, ui.seed, ui.strength, ui.references]
     after_change(ui.examples.pick(example, ui.session, [*fresh, *more], **PRIVATE))
 
