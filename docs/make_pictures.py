@@ -1,6 +1,6 @@
 """Paint the pictures of the README and of the studio with the shipped weights, from masks of ours alone.
 
-python docs/make_pictures.py
+python -m docs.make_pictures
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from aniface.labels import LABELS, PALETTE
 from aniface.ui import examples
 from aniface.ui.pages import COLOURS_PICTURE, MEANINGS
 from aniface.ui.parts import AUTO
+from train.toy_data import scribble_mask
 
 HERE = Path(__file__).parent
 SIDE = 224
@@ -32,6 +33,29 @@ def paint_readme(pipe: AnifacePipeline) -> Image.Image:
         pictures = [mask.to_image().convert("RGB"), *(pipe(mask, seed=row, **column).images[0] for column in COLUMNS)]
         for column, picture in enumerate(pictures):
             sheet.paste(picture.resize((SIDE, SIDE), Image.Resampling.LANCZOS), (column * SIDE, row * SIDE))
+    return sheet
+
+
+def paint_sheet(pipe: AnifacePipeline, count: int = 24, columns: int = 8) -> Image.Image:
+    """Random masks painted in random styles, hair colours in turn."""
+    colours = ["auto", *pipe.hair_colors]
+    sheet = Image.new("RGB", (SIDE * columns, SIDE * -(-count // columns)))
+    for number in range(count):
+        colour = colours[number % len(colours)]
+        picture = pipe(pipe.random_mask(seed=number), seed=number, hair_color=None if colour == AUTO else colour).images[0]
+        place = (number % columns * SIDE, number // columns * SIDE)
+        sheet.paste(picture.resize((SIDE, SIDE), Image.Resampling.LANCZOS), place)
+    return sheet
+
+
+def paint_scribbles(pipe: AnifacePipeline, count: int = 16, columns: int = 8) -> Image.Image:
+    """Maps as a hurried hand draws them, each above what is painted of it."""
+    sheet = Image.new("RGB", (SIDE * columns, 2 * SIDE * -(-count // columns)))
+    for number in range(count):
+        mask = scribble_mask(np.random.default_rng(number))
+        x, y = number % columns * SIDE, number // columns * 2 * SIDE
+        sheet.paste(mask.to_image().convert("RGB").resize((SIDE, SIDE)), (x, y))
+        sheet.paste(pipe(mask, seed=number).images[0].resize((SIDE, SIDE), Image.Resampling.LANCZOS), (x, y + SIDE))
     return sheet
 
 
@@ -84,6 +108,8 @@ def explain_colours(pipe: AnifacePipeline) -> Image.Image:
 def main() -> None:
     pipe = AnifacePipeline.from_pretrained()
     paint_readme(pipe).save(HERE / "portraits.png", optimize=True)
+    paint_sheet(pipe).save(HERE / "sheet.webp", quality=88, method=6)
+    paint_scribbles(pipe).save(HERE / "scribbles.webp", quality=85, method=6)
     paint_examples(pipe).save(examples.SHEET, optimize=True)
     explain_colours(pipe).save(COLOURS_PICTURE, optimize=True)
 

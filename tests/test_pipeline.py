@@ -178,3 +178,22 @@ def test_trained_batch_norm_statistics_fit(bundled, toy_mask):
         evaluated = painter.eval()(layout, codes, nothing, nothing[..., :1], size=256)
         trained = painter.train()(layout, codes, nothing, nothing[..., :1], size=256)
     assert (evaluated - trained).abs().mean() < 0.15  # of a range of 2
+
+
+def test_scribbles_give_sane_pictures(bundled):
+    """100 maps of a hurried hand, half of them with parts missing: finite, neither flat nor alike, the hair where it was drawn."""
+    from train.toy_data import scribble_mask
+
+    means, followed = [], []
+    for number in range(100):
+        mask = scribble_mask(np.random.default_rng(number))
+        pixels = bundled(mask, seed=number, output_type="pt").images
+        assert torch.isfinite(pixels).all()
+        assert pixels.std() > 0.1, f"scribble {number} is flat"
+        means.append(torch.nn.functional.adaptive_avg_pool2d(pixels, 4).flatten())
+        if number % 10 == 0:
+            seen = bundled.segment(bundled(mask, seed=number).images[0])
+            followed.append(iou_per_class(confusion(mask.ids, seen.ids))[HAIR])
+    distances = torch.cdist(torch.stack(means), torch.stack(means))
+    assert (distances + 100 * torch.eye(100)).min() > 0.05  # no two alike
+    assert np.mean(followed) > 0.6

@@ -10,7 +10,7 @@ import json
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from aniface.hair import HAIR_COLORS
 from aniface.labels import BACKGROUND, CLOTHES, EYE, FACE, HAIR, MOUTH, NUM_LABELS, SKIN, Mask, mask_to_labelme
@@ -40,6 +40,46 @@ def draw_mask(rng: np.random.Generator, size: int = 512) -> Mask:
         ids[ellipse(side * width * 0.45, height * 0.05, width * 0.25, height * 0.2)] = EYE
     ids[ellipse(0, height * 0.6, width * 0.22, rng.uniform(4, 12))] = MOUTH
     return Mask(ids)
+
+
+def scribble_mask(rng: np.random.Generator, size: int = 512) -> Mask:
+    """A face as a hurried hand with a thick brush draws it: blobs and strokes, often without mouth, eye, neck, clothes or face, of any size
+    and at any place, now and then hair alone."""
+    sheet = Image.new("L", (size, size), BACKGROUND)
+    draw = ImageDraw.Draw(sheet)
+    scale = size / 512 * rng.choice([0.45, 0.75, 1.0, 1.0, 1.0, 1.5])
+    cx, cy = size * rng.uniform(0.3, 0.7), size * rng.uniform(0.35, 0.65)
+
+    def blob(label: int, dx: float, dy: float, rx: float, ry: float, points: int = 9) -> None:
+        angles = np.linspace(0, 2 * np.pi, points, endpoint=False) + rng.uniform(0, 1)
+        radii = rng.uniform(0.8, 1.15, points)
+        x, y = cx + scale * (dx + rx * radii * np.cos(angles)), cy + scale * (dy + ry * radii * np.sin(angles))
+        draw.polygon(list(zip(x, y, strict=True)), fill=label)
+
+    def stroke(label: int, width: float, *places: tuple[float, float]) -> None:
+        points = [(cx + scale * (x + rng.normal(0, 8)), cy + scale * (y + rng.normal(0, 8))) for x, y in places]
+        draw.line(points, fill=label, width=max(1, round(scale * width)), joint="curve")
+
+    parts = rng.random(7)
+    blob(HAIR, 0, -30, 150, 160)
+    if parts[0] < 0.6:
+        stroke(HAIR, 70, (-120, -20), (-130, 90), (-110, 200))
+        stroke(HAIR, 70, (120, -20), (130, 90), (110, 200))
+    if parts[1] < 0.1:  # hair alone
+        return Mask(np.array(sheet))
+    if parts[2] < 0.8:
+        blob(CLOTHES, 0, 290, 210, 130)
+    if parts[3] < 0.8:
+        stroke(SKIN, 70, (0, 60), (0, 170))
+    blob(FACE, 0, 20, 100, 115)
+    stroke(HAIR, 50, (-95, -40), (-30, -75), (40, -70), (95, -40))
+    if parts[4] < 0.9:
+        blob(EYE, -45, 20, 24, 26)
+    if parts[5] < 0.85:
+        blob(EYE, 45, 20, 24, 26)
+    if parts[6] < 0.75:
+        stroke(MOUTH, 9, (-18, 88), (18, 88))
+    return Mask(np.array(sheet))
 
 
 def draw_picture(mask: Mask, rng: np.random.Generator) -> tuple[np.ndarray, str]:
