@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from diffusers import DDIMScheduler
@@ -86,6 +88,14 @@ def _resized(plane: np.ndarray, size: int) -> np.ndarray:
     return np.asarray(Image.fromarray(np.ascontiguousarray(plane)).resize((size, size), Image.Resampling.BICUBIC))
 
 
+def first_valid(draw: Callable[[int], np.ndarray], attempts: int = ATTEMPTS) -> Mask:
+    """The first of the masks draw(0), draw(1), ... that keeps the rules of a face map; if none of `attempts` does, the very first."""
+    first = Mask(draw(0))
+    if is_valid(first):
+        return first
+    return next((mask for mask in (Mask(draw(attempt)) for attempt in range(1, attempts)) if is_valid(mask)), first)
+
+
 class MaskSampler:
     """Draws masks with a trained denoiser.
 
@@ -98,13 +108,13 @@ class MaskSampler:
         self.denoiser, self.scheduler = denoiser, scheduler
 
     def random(self, seed: int, attempts: int = ATTEMPTS) -> Mask:
-        """A 512x512 mask; if it breaks a rule of a face map, the next one of up to `attempts` (by sub-seeds of the seed)."""
+        """A 512x512 mask.
+
+        Args:
+            attempts: a mask that breaks a rule of a face map is drawn anew, by sub-seeds of the seed, until so many were.
+        """
         nothing = torch.zeros(1, NUM_LABELS, self._cells, self._cells)
-        for attempt in range(attempts):
-            mask = Mask(ids_of_shares(self._denoise(nothing, nothing, STEPS, seed, attempt), SIZE, SIZE))
-            if is_valid(mask):
-                break
-        return mask
+        return first_valid(lambda attempt: ids_of_shares(self._denoise(nothing, nothing, STEPS, seed, attempt), SIZE, SIZE), attempts)
 
     def vary(self, mask: Mask, amount: float, seed: int) -> Mask:
         """The mask with so much noise added and taken away again (SDEdit, Meng et al. 2022): 0 gives it back, 1 is another face.
@@ -115,11 +125,13 @@ class MaskSampler:
         if steps == 0:
             return mask
         shares = class_shares(mask, self._cells)
-        varied = ids_of_shares(self._denoise(shares, torch.zeros_like(shares), steps, seed), mask.width, mask.height)
-        if steps == STEPS:
-            return Mask(varied)
         coarse = ids_of_shares(shares[0].numpy(), mask.width, mask.height)
-        return Mask(np.where(varied == coarse, mask.ids, varied))
+
+        def draw(attempt: int) -> np.ndarray:
+            varied = ids_of_shares(self._denoise(shares, torch.zeros_like(shares), steps, seed, attempt), mask.width, mask.height)
+            return np.where(varied == coarse, mask.ids, varied) if steps < STEPS else varied
+
+        return first_valid(draw)
 
     def complete(self, partial: Mask, seed: int) -> Mask:
         """A whole mask with every drawn pixel of `partial`; what is background there counts as not drawn.
@@ -127,14 +139,18 @@ class MaskSampler:
         Eyes and a mouth that are missing go into the gaps left for them; where a face is drawn without gaps they go on top of it.
         """
         drawn = class_shares(partial, self._cells)
-        ids = ids_of_shares(self._denoise(torch.zeros_like(drawn), drawn, STEPS, seed), partial.width, partial.height)
-        keep = partial.ids != BACKGROUND
-        for feature in (EYE, MOUTH):
-            added = ids == feature
-            on_face = added & (partial.ids == FACE)
-            if not (partial.ids == feature).any() and 2 * on_face.sum() > added.sum():
-                keep &= ~on_face
-        return Mask(np.where(keep, partial.ids, ids))
+
+        def draw(attempt: int) -> np.ndarray:
+            ids = ids_of_shares(self._denoise(torch.zeros_like(drawn), drawn, STEPS, seed, attempt), partial.width, partial.height)
+            keep = partial.ids != BACKGROUND
+            for feature in (EYE, MOUTH):
+                added = ids == feature
+                on_face = added & (partial.ids == FACE)
+                if not (partial.ids == feature).any() and 2 * on_face.sum() > added.sum():
+                    keep &= ~on_face
+            return np.where(keep, partial.ids, ids)
+
+        return first_valid(draw)
 
     @property
     def _cells(self) -> int:
@@ -146,14 +162,14 @@ class MaskSampler:
 
         One mask at a time: the last bits of a batch depend on its size, and a mask must not depend on its neighbours.
         """
-        device = self.denoiser.device
+        device, dtype = self.denoiser.device, self.denoiser.dtype
         generator = seeded_generator(seed, attempt)
         noise = torch.randn(shares.shape, generator=generator).to(device)
         self.scheduler.set_timesteps(STEPS)
         timesteps = self.scheduler.timesteps[-steps:]
-        drawn = drawn.to(device)
+        drawn = drawn.to(device, dtype)
         noisy = self.scheduler.add_noise(self.denoiser.scale(shares.to(device)), noise, timesteps[:1])
         for timestep in timesteps:
-            clean = self.denoiser(noisy, timestep[None].to(device), drawn).softmax(1)
+            clean = self.denoiser(noisy.to(dtype), timestep[None].to(device), drawn).float().softmax(1)
             noisy = self.scheduler.step(self.denoiser.scale(clean), timestep, noisy, eta=ETA, generator=generator).prev_sample
         return clean[0].cpu().numpy()

@@ -35,7 +35,16 @@ from .dataset import find_data
 from .portraits import PortraitStream, encode_style
 
 # Set so that the gradients on the painted pixels weigh about the same: much more of the perceptual one rings round every outline.
-WEIGHTS = {"adversarial": 6.0, "matching": 4.0, "perceptual": 1.5, "segmentation": 0.5, "low_pass": 5.0, "colour": 25.0, "texture": 5.0}
+WEIGHTS = {
+    "adversarial": 4.0,
+    "matching": 4.0,
+    "perceptual": 1.5,
+    "pixel": 40.0,
+    "segmentation": 0.5,
+    "low_pass": 5.0,
+    "colour": 25.0,
+    "texture": 5.0,
+}
 
 
 def pipeline_of(path: str | None) -> str | None:
@@ -141,6 +150,7 @@ def painter_losses(discriminator, segmenter, batch, real, fake, layout, colours,
             feature_loss([f[:own] for f in fakes[:-1]], [r[:own].detach() for r in reals[:-1]])
             for fakes, reals in zip(fake_features, real_features, strict=True)
         ),
+        "pixel": (fake[:own] - real[:own]).abs().mean(),
         "low_pass": low_pass_loss(fake[:own], real[:own]),
         "texture": texture_loss(fake[:own], real[:own], layout[:own, HAIR : HAIR + 1]),
         "colour": colour_loss(painted_colours, colours, known * painted),
