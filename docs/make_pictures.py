@@ -102,7 +102,7 @@ def explain_colours(pipe: AnifacePipeline) -> Image.Image:
             draw.text((x + 38, y + 1), name, fill=(42, 36, 56), font=ImageFont.load_default(23))
             lines = "\n".join(textwrap.wrap(MEANINGS[name], 29))
             draw.text((x, y + 36), lines, fill=(75, 68, 92), font=ImageFont.load_default(17), spacing=5)
-    return sheet.quantize(255)
+    return sheet
 
 
 def main() -> None:

@@ -26,6 +26,7 @@ from playwright.sync_api import expect
 
 from aniface import Mask
 from aniface.ui.canvas import encode_mask
+from aniface.ui.session import Session
 
 from .studio_pages import WIDE, address, chromium, free_port, serve
 from .test_cli import write_bad_inputs
@@ -93,6 +94,11 @@ def draw_live(http: httpx.Client, studio, session: str, masks: list[Mask]) -> li
     return pictures
 
 
+def live_sessions() -> int:
+    gc.collect()
+    return sum(type(thing) is Session for thing in gc.get_objects())
+
+
 def stroke_at(row: int, column: int) -> Mask:
     """A sheet with one stroke, at a place of its own."""
     ids = np.zeros((512, 512), np.uint8)
@@ -118,8 +124,13 @@ def test_twenty_sessions_at_once(tiny):
         before = memory()
         got = dict(zip(masks, pool.map(lambda session: draw_live(http, studio, session, masks[session]), masks), strict=True))
         grown = memory() - before
+    assert live_sessions() >= sessions
+    for data in studio.app.state_holder.session_data.values():  # what Gradio does an hour after a tab was closed
+        data.is_closed, data.STATE_TTL_WHEN_CLOSED = True, 0
+    studio.app.state_holder.delete_all_expired_state()
+    assert live_sessions() < 3
+    print(f"{sessions} sessions of {strokes} strokes: memory grew by {grown:.0f} MB, {memory() - before:.0f} MB when they were gone")
     studio.close()
-    print(f"{sessions} sessions of {strokes} strokes: memory grew by {grown:.0f} MB")
     assert len(set(painted.values())) == len(painted) == sessions * strokes
     for session, pictures in got.items():
         assert pictures == [painted[mask] for mask in masks[session]]
