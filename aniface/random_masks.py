@@ -17,12 +17,12 @@ from .processing import mask_one_hot, resized_argmax, seeded_generator
 
 SIZE = 512  # of random masks
 STEPS = 16  # of DDIM, from pure noise
-ETA = 0.6  # between DDIM's (0) and ancestral sampling (1): fresh noise mends mistakes, much of it makes all faces alike
+ETA = 0.3  # between DDIM's (0) and ancestral sampling (1): fresh noise mends mistakes, much of it makes all faces alike
 ATTEMPTS = 4  # so many sub-seeds are tried for a mask that keeps the rules of a face map
 
-# Lines of 5-7 px would vanish in cells of 8 px: eye and mouth count more in a cell, and a mouth counts more when cells become pixels.
+# Eye and mouth count more in a cell, or lines of 5-7 px would vanish in cells of 8 px.
 FEATURE_WEIGHT = 1.5
-MOUTH_WEIGHT = 2.0
+MOST_MOUTH_WEIGHT = 8.0
 
 CLEANING_SIZE = 128
 SMALLEST = np.full(NUM_LABELS, 24)  # pieces of fewer pixels at CLEANING_SIZE are specks,
@@ -49,12 +49,25 @@ def class_shares(mask: Mask, size: int) -> torch.Tensor:
     return shares / shares.sum(1, keepdim=True)
 
 
+def weigh_mouth(planes: np.ndarray) -> np.ndarray:
+    """(7, S, S) class shares with the mouth's scaled up until it is the greatest on as large an area as it has.
+
+    A mouth is mostly a line thinner than a cell, whose share is nowhere the greatest; the sum of its shares is its area all the same.
+    """
+    mouth, others = planes[MOUTH].clip(1e-6, 1), np.delete(planes, MOUTH, 0).max(0)
+    area = round(float((mouth / (FEATURE_WEIGHT - (FEATURE_WEIGHT - 1) * mouth)).sum()))
+    weights_needed = np.sort((others / mouth).ravel())
+    planes = planes.copy()
+    planes[MOUTH] *= np.clip(weights_needed[area], 1, MOST_MOUTH_WEIGHT)
+    return planes
+
+
 def without_specks(planes: np.ndarray) -> np.ndarray:
-    """(7, S, S) class probabilities -> the same at CLEANING_SIZE, where no piece of the likeliest classes is a speck or off the head.
+    """(7, S, S) class shares, S = CLEANING_SIZE, changed so that no piece of the likeliest classes is a speck or lies off the head.
 
     What is removed takes the class around it.
     """
-    planes = np.stack([_resized(plane, CLEANING_SIZE) for plane in planes])
+    planes = planes.copy()
     for _ in range(3):  # what is filled may join or part others
         ids = planes.argmax(0).astype(np.uint8)
         numbers, count = regions(ids)
@@ -75,9 +88,7 @@ def without_specks(planes: np.ndarray) -> np.ndarray:
 
 def ids_of_shares(planes: np.ndarray, width: int, height: int) -> np.ndarray:
     """(7, S, S) class shares or probabilities -> (height, width) ids with smooth borders and no specks; S x S is their letterbox."""
-    planes = planes.copy()
-    planes[MOUTH] *= MOUTH_WEIGHT
-    planes = without_specks(planes)
+    planes = without_specks(weigh_mouth(np.stack([_resized(plane, CLEANING_SIZE) for plane in planes])))
     side = max(width, height)
     left, top = ((side - length) / 2 * CLEANING_SIZE / side for length in (width, height))
     window = (left, top, CLEANING_SIZE - left, CLEANING_SIZE - top)

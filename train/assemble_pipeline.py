@@ -7,6 +7,7 @@ python -m train.assemble_pipeline --segmenter runs/segmenter/model --style_encod
 from __future__ import annotations
 
 import argparse
+import json
 import shutil
 from pathlib import Path
 
@@ -53,6 +54,9 @@ def main() -> None:
     pipe.save_pretrained(fresh)
     for path in fresh.rglob("*.safetensors"):
         path.chmod(0o644)
+    for path in fresh.glob("*/config.json"):  # where the parts lay on this machine is nobody's business
+        settings = {key: value for key, value in json.loads(path.read_text()).items() if key != "_name_or_path"}
+        path.write_text(json.dumps(settings, indent=2) + "\n")
     if output.exists():
         if (output / "README.md").exists():
             shutil.copy(output / "README.md", fresh)
