@@ -13,8 +13,9 @@ from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
 from aniface import AnifacePipeline, Mask
 from aniface.labels import LABELS, PALETTE
+from aniface.style_map import draw_map, make_dots, place
 from aniface.ui import examples
-from aniface.ui.pages import COLOURS_PICTURE, MEANINGS
+from aniface.ui.pages import COLOURS_PICTURE, MEANINGS, STYLES_PICTURE
 from aniface.ui.parts import AUTO
 from train.toy_data import scribble_mask
 
@@ -112,6 +113,8 @@ def main() -> None:
     paint_scribbles(pipe).save(HERE / "scribbles.webp", quality=85, method=6)
     paint_examples(pipe).save(examples.SHEET, optimize=True)
     explain_colours(pipe).save(COLOURS_PICTURE, optimize=True)
+    dots = list(make_dots(pipe, None, 200))
+    draw_map(dots, place(dots), 1200).save(STYLES_PICTURE, quality=82, method=6)
 
 
 if __name__ == "__main__":

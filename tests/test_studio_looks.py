@@ -78,6 +78,9 @@ def test_the_other_tabs(page, address):
     expect(picture).to_be_visible()
     assert all(f"{name}: {meaning}" in picture.get_attribute("alt") for name, meaning in MEANINGS.items())
     page.screenshot(path=LOOKS / "studio-colours.png")
+    open_tab(page, "Styles")
+    expect(page.locator("#styles")).to_be_visible()
+    assert page.locator("#styles").evaluate("image => image.naturalWidth") == 1200
     open_tab(page, "About")
     expect(page.locator("#card h1").first).to_be_visible()
     assert "library_name" not in page.locator("#card").inner_text()

@@ -1,4 +1,4 @@
-"""The studio's other tabs: the seven colours in one picture, and what the model is."""
+"""The studio's other tabs: the seven colours in one picture, the map of styles, and what the model is."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from ..labels import LABELS
 from ..models.network import BUNDLED_WEIGHTS
 from .parts import ASSETS
 
-COLOURS_PICTURE = ASSETS / "colours.png"  # painted by docs/make_pictures.py
+COLOURS_PICTURE = ASSETS / "colours.png"  # both painted by docs/make_pictures.py
+STYLES_PICTURE = ASSETS / "styles.webp"
 
 NOTICE = (
     "aniface paints what the map says, in styles learnt from anime portraits. It draws nobody who exists, knows nothing but faces, and is "
@@ -47,6 +48,16 @@ def colours_page() -> None:
     data = base64.b64encode(COLOURS_PICTURE.read_bytes()).decode()
     words = "; ".join(f"{name}: {MEANINGS[name]}" for name in LABELS)
     gr.HTML(f'<img id="colours" src="data:image/png;base64,{data}" alt="The seven colours. {words}">')
+
+
+def styles_page() -> None:
+    """The map of hair styles."""
+    data = base64.b64encode(STYLES_PICTURE.read_bytes()).decode()
+    gr.Markdown(
+        "Two hundred random styles, each shown as one map painted in it. Styles whose hair codes are alike lie side by side (t-SNE); the "
+        "border is the colour of the hair. `aniface style-map` draws such a map of your own portraits."
+    )
+    gr.HTML(f'<img id="styles" src="data:image/webp;base64,{data}" alt="Painted portraits, those with like hair side by side">')
 
 
 def about_page(pipe) -> None:

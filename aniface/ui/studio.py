@@ -13,7 +13,7 @@ from .api import add_endpoints
 from .canvas import mask_canvas
 from .examples import EXAMPLES, example_pictures
 from .handlers import Handlers
-from .pages import NOTICE, about_page, colours_page
+from .pages import NOTICE, about_page, colours_page, styles_page
 from .parts import AUTO, hair_swatches, strip
 from .session import EVERYTHING, Session
 from .theme import CSS, theme
@@ -47,6 +47,8 @@ def build_studio(pipe) -> gr.Blocks:
                 gr.Markdown(NOTICE, elem_id="notice")
             with gr.Tab("The seven colours"):
                 colours_page()
+            with gr.Tab("Styles"):
+                styles_page()
             with gr.Tab("About"):
                 about_page(pipe)
         add_endpoints(do, **MODEL)  # first: names are given in this order, and the endpoints' must be plain
