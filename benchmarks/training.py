@@ -15,6 +15,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 from aniface.models.painter import CONFIGURATIONS, FacePainter
@@ -28,10 +29,18 @@ def measure(folder: Path, painter: Path | str, name: str, steps: int, batch: int
     """Median of thousand pictures an hour and mean share of loading, over all steps but the first."""
     command = [sys.executable, "-m", "train.train_painter", "--train_data_dir", str(folder / "data"), "--output_dir", str(folder / name)]
     command += ["--pretrained_model_name_or_path", str(painter), "--resolution", "256", "--train_batch_size", str(batch)]
-    command += ["--max_train_steps", str(steps + 1), "--logging_steps", "1", "--checkpointing_steps", "1000", "--validation_steps", "1000"]
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-    with (folder / name / "log.csv").open() as file:
-        rows = list(csv.DictReader(file))[1:]
+    command += ["--max_train_steps", "100000", "--logging_steps", "1", "--checkpointing_steps", "100000", "--validation_steps", "100000"]
+    process, log, rows = subprocess.Popen(command, stdout=subprocess.DEVNULL), folder / name / "log.csv", []
+    try:  # ended from here: what a run does at its end is not measured
+        while len(rows) < steps + 1:
+            time.sleep(1)
+            if process.poll() is not None:
+                raise SystemExit(f"{' '.join(command)}: ended with exit code {process.returncode}")
+            rows = list(csv.DictReader(log.open())) if log.exists() else []
+    finally:
+        process.kill()
+        process.wait()
+    rows = rows[1:]
     return {
         "kimg_per_hour": statistics.median(float(row["kimg_per_hour"]) for row in rows),
         "loading_share": statistics.mean(float(row["loading_share"]) for row in rows),
