@@ -11,7 +11,7 @@ from PIL import Image
 from torch.nn import functional as F
 
 from .labels import BACKGROUND, EYE, FACE, HAIR, MOUTH, NUM_LABELS, Mask, fill_by_majority, regions
-from .mask_statistics import is_valid
+from .mask_statistics import is_valid, widen
 from .models.mask_denoiser import MaskDenoiser
 from .processing import mask_one_hot, resized_argmax, seeded_generator
 
@@ -58,7 +58,7 @@ def weigh_mouth(planes: np.ndarray) -> np.ndarray:
     area = round(float((mouth / (FEATURE_WEIGHT - (FEATURE_WEIGHT - 1) * mouth)).sum()))
     weights_needed = np.sort((others / mouth).ravel())
     planes = planes.copy()
-    planes[MOUTH] *= np.clip(weights_needed[area], 1, MOST_MOUTH_WEIGHT)
+    planes[MOUTH] *= np.clip(weights_needed[min(area, weights_needed.size - 1)], 1, MOST_MOUTH_WEIGHT)
     return planes
 
 
@@ -99,6 +99,14 @@ def _resized(plane: np.ndarray, size: int) -> np.ndarray:
     return np.asarray(Image.fromarray(np.ascontiguousarray(plane)).resize((size, size), Image.Resampling.BICUBIC))
 
 
+def near(places: np.ndarray, cells: int) -> np.ndarray:
+    """Of an (H, W) map, the cells (so many a side) that hold one of the `places`, and their neighbours."""
+    height, width = places.shape
+    shares = Image.fromarray(places.astype(np.float32)).resize((cells, cells), Image.Resampling.BOX)
+    grown = Image.fromarray(widen(np.asarray(shares) > 0).astype(np.uint8))
+    return np.asarray(grown.resize((width, height), Image.Resampling.NEAREST)) > 0
+
+
 def first_valid(draw: Callable[[int], np.ndarray], attempts: int = ATTEMPTS) -> Mask:
     """The first of the masks draw(0), draw(1), ... that keeps the rules of a face map; if none of `attempts` does, the very first."""
     first = Mask(draw(0))
@@ -130,17 +138,17 @@ class MaskSampler:
     def vary(self, mask: Mask, amount: float, seed: int) -> Mask:
         """The mask with so much noise added and taken away again (SDEdit, Meng et al. 2022): 0 gives it back, 1 is another face.
 
-        What the noise leaves as it was keeps the mask's own pixels. The result has the mask's size.
+        Where noise leaves a cell and its neighbours as they were, the mask's own pixels stay. The result has the mask's size.
         """
-        steps = round(amount * STEPS)
-        if steps == 0:
+        if amount == 0:
             return mask
+        steps = max(1, round(amount**0.3 * STEPS))  # a face keeps its shape under much noise: most of the change is near the end
         shares = class_shares(mask, self._cells)
         coarse = ids_of_shares(shares[0].numpy(), mask.width, mask.height)
 
         def draw(attempt: int) -> np.ndarray:
             varied = ids_of_shares(self._denoise(shares, torch.zeros_like(shares), steps, seed, attempt), mask.width, mask.height)
-            return np.where(varied == coarse, mask.ids, varied) if steps < STEPS else varied
+            return np.where(near(varied != coarse, self._cells), varied, mask.ids) if steps < STEPS else varied
 
         return first_valid(draw)
 
