@@ -11,7 +11,7 @@ from PIL import Image
 from torch.nn import functional as F
 
 from .labels import BACKGROUND, EYE, FACE, HAIR, MOUTH, NUM_LABELS, Mask, fill_by_majority, regions
-from .mask_statistics import is_valid, widen
+from .mask_statistics import is_valid, pieces, widen
 from .models.mask_denoiser import MaskDenoiser
 from .processing import mask_one_hot, resized_argmax, seeded_generator
 
@@ -99,6 +99,17 @@ def _resized(plane: np.ndarray, size: int) -> np.ndarray:
     return np.asarray(Image.fromarray(np.ascontiguousarray(plane)).resize((size, size), Image.Resampling.BICUBIC))
 
 
+def has_gaps_in_face(partial: Mask) -> bool:
+    """Whether the drawn face leaves gaps, as for eyes: undrawn pieces of 0.3 % of the mask in all that are mostly surrounded by face."""
+    ids = partial.fit(CLEANING_SIZE).ids
+    gaps = 0
+    for piece in pieces(ids == BACKGROUND, gap=0):
+        around = widen(piece.inside) & ~piece.inside
+        if (ids[around] == FACE).mean() > 0.5:
+            gaps += piece.area
+    return gaps >= 0.003 * ids.size
+
+
 def near(places: np.ndarray, cells: int) -> np.ndarray:
     """Of an (H, W) map, the cells (so many a side) that hold one of the `places`, and their neighbours."""
     height, width = places.shape
@@ -158,16 +169,12 @@ class MaskSampler:
         Eyes and a mouth that are missing go into the gaps left for them; where a face is drawn without gaps they go on top of it.
         """
         drawn = class_shares(partial, self._cells)
+        features = () if has_gaps_in_face(partial) else [label for label in (EYE, MOUTH) if not (partial.ids == label).any()]
 
         def draw(attempt: int) -> np.ndarray:
             ids = ids_of_shares(self._denoise(torch.zeros_like(drawn), drawn, STEPS, seed, attempt), partial.width, partial.height)
-            keep = partial.ids != BACKGROUND
-            for feature in (EYE, MOUTH):
-                added = ids == feature
-                on_face = added & (partial.ids == FACE)
-                if not (partial.ids == feature).any() and 2 * on_face.sum() > added.sum():
-                    keep &= ~on_face
-            return np.where(keep, partial.ids, ids)
+            on_face = np.isin(ids, features) & (partial.ids == FACE)
+            return np.where((partial.ids == BACKGROUND) | on_face, ids, partial.ids)
 
         return first_valid(draw)
 
