@@ -157,7 +157,7 @@ def test_bundled_weights_are_small_and_half_precision():
     from aniface.models.network import BUNDLED_WEIGHTS
 
     files = list(BUNDLED_WEIGHTS.rglob("*.safetensors"))
-    assert len(files) == 4 and sum(path.stat().st_size for path in files) < 45e6
+    assert len(files) == 5 and sum(path.stat().st_size for path in files) < 45e6
     for path in files:
         with safe_open(path, "pt") as file:
             kinds = {file.get_tensor(key).dtype for key in file.keys()}  # noqa: SIM118

@@ -6,11 +6,11 @@ import torch
 
 from aniface import AnifacePipeline, InputError, Mask
 from aniface.cli import main
-from aniface.labels import BACKGROUND, CLOTHES, EYE, FACE, HAIR, MOUTH
+from aniface.labels import BACKGROUND, CLOTHES, EYE, FACE, HAIR, MOUTH, regions
 from aniface.mask_statistics import is_valid
 from aniface.metrics import confusion, segmentation_scores
 from aniface.processing import mask_one_hot
-from aniface.random_masks import CLEANING_SIZE, class_shares, ids_of_shares, make_scheduler, without_specks
+from aniface.random_masks import CLEANING_SIZE, class_shares, first_valid, has_gaps_in_face, ids_of_shares, make_scheduler, without_specks
 from aniface.start_masks import start_masks
 
 
@@ -47,6 +47,21 @@ def test_the_scheduler_ends_in_pure_noise_and_trusts_the_guess():
     for timestep in scheduler.timesteps:
         noisy = scheduler.step(clean, timestep, noisy).prev_sample
     assert torch.allclose(noisy, clean)
+
+
+def test_gaps_for_eyes_are_seen(toy_mask):
+    hair_and_face = np.where(np.isin(toy_mask.ids, (HAIR, FACE)), toy_mask.ids, BACKGROUND)
+    assert has_gaps_in_face(Mask(hair_and_face))
+    assert not has_gaps_in_face(Mask(np.where(np.isin(toy_mask.ids, (EYE, MOUTH)), FACE, hair_and_face)))
+    assert not has_gaps_in_face(Mask(np.where(toy_mask.ids == HAIR, HAIR, BACKGROUND)))
+
+
+def test_invalid_masks_are_drawn_anew(toy_mask):
+    bare = np.zeros((64, 64), np.uint8)
+    tries = [bare, bare, toy_mask.ids, bare]
+    assert first_valid(tries.__getitem__) == toy_mask
+    assert first_valid(tries.__getitem__, attempts=2) == Mask(bare)
+    assert first_valid(lambda attempt: [bare, bare + 1][attempt], attempts=2) == Mask(bare)
 
 
 def test_masks_repeat_by_seed_and_come_alone_or_as_a_list(drawing):
@@ -110,3 +125,34 @@ def test_the_command_varies_and_completes(drawing, toy_mask, tmp_path, capsys):
     assert Mask.open(tmp_path / "c.png") == drawing.complete_mask(toy_mask, seed=2)
     assert main([*common, str(tmp_path / "v.png"), "--vary", str(tmp_path / "mask.png"), "--amount", "2"]) == 2
     assert "amount is 2.0; expected a number from 0 to 1" in capsys.readouterr().err
+
+
+def test_the_shipped_denoiser_draws_different_valid_faces(bundled):
+    masks = bundled.random_mask(seed=0, n=12)
+    assert sum(is_valid(mask) for mask in masks) >= 11
+    assert max(agreement(masks[i], masks[j]) for i in range(12) for j in range(i)) < 0.8
+    for mask in masks:
+        _, count = regions(mask.ids)
+        assert count < 60  # no specks
+
+
+def test_the_shipped_denoiser_varies_from_a_little_to_wholly(bundled):
+    mask = start_masks()["bob"]
+    assert bundled.vary_mask(mask, 0) == mask
+    varied = {amount: [bundled.vary_mask(mask, amount, seed=seed) for seed in range(3)] for amount in (0.1, 0.6, 1)}
+    near, far, other = (np.mean([agreement(mask, one) for one in masks]) for masks in varied.values())
+    assert 0.99 > near > far > other
+    assert sum(is_valid(one) for masks in varied.values() for one in masks) >= 8
+
+
+@pytest.mark.parametrize("whole", [False, True])
+def test_the_shipped_denoiser_adds_what_is_missing(bundled, whole):
+    mask = start_masks()["bob"]
+    partial = np.where(np.isin(mask.ids, (HAIR, FACE)), mask.ids, BACKGROUND)
+    if whole:
+        partial = np.where(np.isin(mask.ids, (EYE, MOUTH)), FACE, partial)
+    done = bundled.complete_mask(partial, seed=4)
+    added = done.ids != partial
+    assert (done.ids == EYE).mean() > 0.003 and (done.ids == MOUTH).any() and (done.ids == CLOTHES).mean() > 0.01
+    assert set(np.unique(partial[added])) <= ({BACKGROUND, FACE} if whole else {BACKGROUND})
+    assert set(np.unique(done.ids[added & (partial == FACE)])) <= {EYE, MOUTH}
