@@ -291,11 +291,11 @@ class AnifacePipeline(DiffusionPipeline):
     ) -> Style:
         """The style of variant `number`: around what was seen, where something was, else drawn from N(0, I)."""
         noise = random_codes(seed, number, self.painter.config.latent_dim).to(self.device)
-        free = Style(noise, torch.zeros_like(noise[..., :3]), torch.zeros_like(noise[..., :1]))
+        free = Style(self.style_encoder.sample(noise), torch.zeros_like(noise[..., :3]), torch.zeros_like(noise[..., :1]))
         if seen is None or style_strength == 0:
             return free
         spread = (0.5 * seen.log_variance).exp() * (number > 0)
-        style = Style(torch.where(seen.present > 0, seen.mean + spread * noise, noise), seen.colours, seen.present)
+        style = Style(torch.where(seen.present > 0, seen.mean + spread * noise, free.codes), seen.colours, seen.present)
         if style_strength < 1:  # a colour half way needs to know where the random style alone would be
             style = replace(free, colours=self._painted_colours(free, layout), known=seen.present).lerp(style, style_strength)
         return style

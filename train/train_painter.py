@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from torch.nn import functional as F
 
 from aniface.folders import load_all
-from aniface.labels import HAIR, PALETTE, Mask
+from aniface.labels import HAIR, NUM_STYLE_REGIONS, PALETTE, Mask
 from aniface.losses import (
     colour_loss,
     feature_loss,
@@ -34,17 +34,7 @@ from .data import contact_sheet
 from .dataset import find_data
 from .portraits import PortraitStream, encode_style
 
-# Set so that the gradients on the painted pixels weigh about the same: much more of the perceptual one rings round every outline.
-WEIGHTS = {
-    "adversarial": 4.0,
-    "matching": 4.0,
-    "perceptual": 1.5,
-    "pixel": 40.0,
-    "segmentation": 0.5,
-    "low_pass": 5.0,
-    "colour": 25.0,
-    "texture": 5.0,
-}
+WEIGHTS = {"adversarial": 1.0, "matching": 10.0, "perceptual": 5.0, "segmentation": 1.0, "low_pass": 5.0, "colour": 25.0, "texture": 5.0}
 
 
 def pipeline_of(path: str | None) -> str | None:
@@ -79,7 +69,7 @@ def choose_styles(encoder: StyleEncoder, batch: dict):
     """Codes, colours and which colours are known, for each sample of a batch.
 
     The first half: its own code, each region's colour known half of the time. The others: another portrait's code or one from
-    N(0, I), the other portrait's colour known half of the time, so that a colour can be asked for with any code.
+    N(0, I) by the encoder's prior, the other portrait's colour known half of the time, so that a colour can be asked for with any code.
     """
     own = own_count(len(batch["pixels"]))
     pixels = torch.cat([batch["style_pixels"][:own], batch["other_pixels"][own:]])
@@ -89,7 +79,7 @@ def choose_styles(encoder: StyleEncoder, batch: dict):
     regions = present.shape[1]
     known = present * (uniforms[:, :regions, None] < 0.5)
     random_code = (uniforms[:, -1] < 0.5) & (torch.arange(len(codes), device=codes.device) >= own)
-    codes = torch.where(random_code[:, None, None], batch["noise"], codes)
+    codes = torch.where(random_code[:, None, None], encoder.sample(batch["noise"]), codes)
     everything_free = random_code & (uniforms[:, -2] < 0.5)
     return codes, colours, known * ~everything_free[:, None, None]
 
@@ -150,7 +140,6 @@ def painter_losses(discriminator, segmenter, batch, real, fake, layout, colours,
             feature_loss([f[:own] for f in fakes[:-1]], [r[:own].detach() for r in reals[:-1]])
             for fakes, reals in zip(fake_features, real_features, strict=True)
         ),
-        "pixel": (fake[:own] - real[:own]).abs().mean(),
         "low_pass": low_pass_loss(fake[:own], real[:own]),
         "texture": texture_loss(fake[:own], real[:own], layout[:own, HAIR : HAIR + 1]),
         "colour": colour_loss(painted_colours, colours, known * painted),
@@ -187,14 +176,14 @@ def reestimate_batch_norm(painter: FacePainter, encoder: StyleEncoder, batches: 
 
 
 @torch.inference_mode()
-def paint_sheet(painter: FacePainter, masks: list[Mask], size: int, seed: int = 0):
+def paint_sheet(painter: FacePainter, encoder: StyleEncoder, masks: list[Mask], size: int, seed: int = 0):
     """A sheet of masks and, below each, two portraits in random styles."""
     generator = torch.Generator().manual_seed(seed)
     rows = [[PALETTE[mask.ids] for mask in masks]]
     layout = one_hot(np.stack([mask.fit(size).ids for mask in masks]))
     for _ in range(2):
-        codes = torch.randn(len(masks), 5, painter.config.latent_dim, generator=generator)
-        nothing = torch.zeros(len(masks), 5, 3)
+        codes = encoder.sample(torch.randn(len(masks), NUM_STYLE_REGIONS, painter.config.latent_dim, generator=generator))
+        nothing = torch.zeros(len(masks), NUM_STYLE_REGIONS, 3)
         painted = painter(layout, codes, nothing, nothing[..., :1], size=size)
         rows.append(list(uint8_from_pixels(painted)))
     return contact_sheet(rows)
@@ -263,7 +252,7 @@ def main() -> None:
         run.update_ema()
         run.log(discriminator=loss.item(), **{name: part.item() for name, part in parts.items()})
         if (run.step + 1) % args.validation_steps == 0 and run.accelerator.is_main_process:
-            run.show("sheets", paint_sheet(finished_painter(), sheet_masks, args.resolution), run.step + 1)
+            run.show("sheets", paint_sheet(finished_painter(), encoder, sheet_masks, args.resolution), run.step + 1)
     if run.accelerator.is_main_process:
         finished = finished_painter().eval()
         run.save(finished, "painter")

@@ -5,9 +5,11 @@ accelerate launch -m train.train_style_vae --train_data_dir PICTURES --masks_dir
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 
 from aniface.folders import load_all
+from aniface.labels import NUM_STYLE_REGIONS
 from aniface.losses import feature_loss, low_pass_loss, vae_divergence
 from aniface.models.painter import FacePainter
 from aniface.models.segmenter import FaceSegmenter
@@ -17,7 +19,7 @@ from aniface.processing import one_hot, pixels_from_uint8, uint8_from_pixels
 from .common import Run, keep_large_buffers, make_parser, read_flags, run_script
 from .data import contact_sheet
 from .dataset import find_data
-from .portraits import PortraitStream
+from .portraits import PortraitStream, encode_style, shrink
 
 
 def parse_args():
@@ -48,6 +50,21 @@ def vae_loss(encoder, decoder, features, batch: dict, divergence_weight: float, 
     return sum(parts.values()), parts, painted, real
 
 
+@torch.no_grad()
+def fit_prior(encoder: StyleEncoder, pictures: np.ndarray, masks: np.ndarray, seed: int, batch: int = 64) -> None:
+    """Fit what random styles are drawn from (see `StyleEncoder.fit_prior`) to the codes of all training portraits."""
+    generator = torch.Generator().manual_seed(seed)
+    pictures, masks = shrink(pictures, masks, encoder.config.image_size)
+    encoder.eval()
+    found = []
+    for start in range(0, len(pictures), batch):
+        part = slice(start, start + batch)
+        noise = torch.randn(len(pictures[part]), NUM_STYLE_REGIONS, encoder.config.latent_dim, generator=generator)
+        codes, _, present = encode_style(encoder, torch.tensor(pictures[part]), torch.tensor(masks[part]), noise)
+        found.append((codes, present))
+    encoder.fit_prior(*(torch.cat(parts) for parts in zip(*found, strict=True)))
+
+
 def main() -> None:
     args = parse_args()
     keep_large_buffers()
@@ -75,6 +92,7 @@ def main() -> None:
             sheet = [list(uint8_from_pixels(real[:8])), list(uint8_from_pixels(painted[:8]))]
             run.show("reconstructions", contact_sheet(sheet), run.step + 1)
     if run.accelerator.is_main_process:
+        fit_prior(run.ema["encoder"].cpu(), pictures, masks, args.seed)
         run.save(run.ema["encoder"], "style_encoder")
         run.save(run.ema["decoder"], "painter")
         run.finish(run.ema["encoder"])

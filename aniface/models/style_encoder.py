@@ -53,6 +53,8 @@ class StyleEncoder(Network):
             inputs = outputs
         # A region's mean colour and mean squared colour at full resolution join its mean features.
         self.heads = nn.ModuleList(nn.Linear(inputs + 6, 2 * latent_dim) for _ in range(NUM_STYLE_REGIONS))
+        self.register_buffer("prior_mean", torch.zeros(NUM_STYLE_REGIONS, latent_dim))
+        self.register_buffer("prior_root", torch.eye(latent_dim).repeat(NUM_STYLE_REGIONS, 1, 1))
 
     def forward(self, pixels: torch.Tensor, layout: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """(B, 3, S, S) in [-1, 1] and (B, 7, S, S) class shares -> mean and log variance, each (B, 5, latent_dim)."""
@@ -64,3 +66,20 @@ class StyleEncoder(Network):
         pooled = torch.cat([features, colours], -1)
         mean, log_variance = torch.stack([head(pooled[:, i]) for i, head in enumerate(self.heads)], 1).chunk(2, -1)
         return mean * present, log_variance.clamp(-8, 4) * present
+
+    def sample(self, noise: torch.Tensor) -> torch.Tensor:
+        """z from N(0, I), (B, 5, latent_dim) -> codes distributed as those of portraits.
+
+        The codes of portraits fill only a part of N(0, I) (Dai & Wipf 2019, "Diagnosing and enhancing VAE models"); z outside it would be
+        painted badly. So z goes through a normal distribution fitted to them, one a region: see `fit_prior`.
+        """
+        return self.prior_mean + torch.einsum("rij,brj->bri", self.prior_root, noise)
+
+    @torch.no_grad()
+    def fit_prior(self, codes: torch.Tensor, present: torch.Tensor) -> None:
+        """Fit what `sample` draws from to codes (N, 5, latent_dim) drawn from portraits' distributions, where `present` (N, 5, 1)."""
+        for index in range(NUM_STYLE_REGIONS):
+            shown = codes[present[:, index, 0] > 0, index].double()
+            values, vectors = torch.linalg.eigh(torch.cov(shown.T))
+            self.prior_mean[index] = shown.mean(0)
+            self.prior_root[index] = vectors * values.clamp(min=0).sqrt() @ vectors.T

@@ -44,3 +44,21 @@ def test_a_regions_code_does_not_depend_on_far_away_pixels():
     changed[:, :, 80:] = 0
     first, second = encoder(picture, one_hot(ids))[0], encoder(changed, one_hot(ids))[0]
     assert torch.allclose(first[0, 3], second[0, 3], atol=1e-6) and not torch.allclose(first[0, 0], second[0, 0])
+
+
+def test_random_codes_follow_the_fitted_prior():
+    generator = torch.Generator().manual_seed(0)
+    encoder = StyleEncoder(image_size=32, channels=(8, 8), latent_dim=3)
+    noise = torch.randn(4000, 5, 3, generator=generator)
+    assert torch.equal(encoder.sample(noise), noise)  # unfitted: N(0, I)
+    mixing = torch.randn(5, 3, 3, generator=generator)
+    codes = 2 + torch.einsum("rij,nrj->nri", mixing, torch.randn(4000, 5, 3, generator=generator))
+    present = torch.ones(4000, 5, 1)
+    present[2000:, 1] = 0
+    codes[2000:, 1] = 1e6  # absent: not looked at
+    encoder.fit_prior(codes, present)
+    drawn = encoder.sample(noise)
+    for region in range(5):
+        known = codes[present[:, region, 0] > 0, region]
+        assert torch.allclose(drawn[:, region].mean(0), known.mean(0), atol=0.2)
+        assert torch.allclose(torch.cov(drawn[:, region].T), torch.cov(known.T), rtol=0.15, atol=0.15)
