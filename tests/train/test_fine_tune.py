@@ -48,8 +48,8 @@ def test_fine_tuning_the_shipped_pipeline_gives_a_pipeline(drawings, tmp_path, t
     masks = [Mask.open(path) for path in sorted((tmp_path / "run" / "masks").glob("*.png"))]
     assert len(masks) == 3 and all(np.isin(2, mask.ids) for mask in masks)
     mine, shipped = AnifacePipeline.from_pretrained(tmp_path / "run" / "pipeline"), AnifacePipeline.from_pretrained()
-    for name, part in shipped.components.items():
-        same = all(torch.equal(a, b) for a, b in zip(part.state_dict().values(), mine.components[name].state_dict().values(), strict=True))
+    for name, part in shipped.networks.items():
+        same = all(torch.equal(a, b) for a, b in zip(part.state_dict().values(), mine.networks[name].state_dict().values(), strict=True))
         assert same == (name != "painter"), name
     assert FacePainter.from_pretrained(tmp_path / "run" / "painter").config.latent_dim == 16
     assert mine(toy_mask).images[0].size == (512, 512)
