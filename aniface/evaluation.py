@@ -17,15 +17,20 @@ from .metrics import confusion, frechet_distance, hair_noise, kernel_distance, s
 SIZE = 512
 
 
-def median_milliseconds(call, runs: int = 9) -> float:
-    """Median time of `call()` after one warm-up."""
+def time_calls(call, runs: int) -> list[float]:
+    """Milliseconds of each of `runs` calls, after one warm-up."""
     call()
     times = []
     for _ in range(runs):
         started = time.perf_counter()
         call()
         times.append(1000 * (time.perf_counter() - started))
-    return statistics.median(times)
+    return times
+
+
+def median_milliseconds(call, runs: int = 9) -> float:
+    """Median time of `call()` after one warm-up."""
+    return statistics.median(time_calls(call, runs))
 
 
 def evaluate_segmenter(pipe, items: list[Item]) -> dict:

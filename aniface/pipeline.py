@@ -24,7 +24,7 @@ from .models.style_encoder import StyleEncoder, region_means
 from .processing import fit_picture, letterbox_window, mask_one_hot, pixels_from_uint8, resized_argmax, to_pil, to_rgb_picture
 from .random_masks import MaskSampler
 from .start_masks import random_face
-from .styles import SeenStyle, Style, blend_seen, check_region_colors, check_regions, nothing_seen, random_codes
+from .styles import SeenStyle, Style, blend_seen, check_region_colors, check_regions, nothing_like, random_codes
 
 MAX_IMAGES = 64
 
@@ -216,7 +216,8 @@ class AnifacePipeline(DiffusionPipeline):
         Args:
             mask: a `Mask`, a mask picture (PIL or path) or an (H, W) array of class ids, of any size; what is not square is letterboxed.
             reference: a portrait whose style is taken, PIL picture or (H, W, 3) uint8 array; or a list of them, or of (portrait, weight)
-                pairs, whose styles are blended; None for a random style.
+                pairs, whose styles are blended; None for a random style. What `encode_reference` makes of a portrait serves as well, and
+                saves its time where one is used again and again.
             hair_color: a name of `hair_colors` or "#rrggbb"; None leaves the hair to the style.
             strength: how far the hair moves from the style's colour (0) to the asked one (1) and beyond (up to 1.5).
             num_images: how many variants. With a reference the first one has exactly its style and the others vary around it.
@@ -273,12 +274,15 @@ class AnifacePipeline(DiffusionPipeline):
                 raise InputError("the references' weights are all 0; expected at least one above 0")
             seen = blend_seen([self.encode_reference(picture) for picture, _ in weighted], weights)
         for region, picture in check_regions(region_references, "region_references").items():
-            seen = (seen or nothing_seen(self.painter.config.latent_dim)).with_region(region, self.encode_reference(picture))
+            shown = self.encode_reference(picture)
+            seen = (seen or nothing_like(shown)).with_region(region, shown)
         return seen
 
     @torch.inference_mode()
     def encode_reference(self, reference) -> SeenStyle:
-        """The style of one reference picture."""
+        """The style of one reference picture; a style that was encoded before comes back as it is."""
+        if isinstance(reference, SeenStyle):
+            return reference
         picture = to_rgb_picture(reference, what="the reference")
         size = self.style_encoder.config.image_size
         pixels = self._pixels(picture, size)

@@ -94,4 +94,4 @@ def masks_table(report: dict) -> str:
 
 
 def speed_line(report: dict) -> str:
-    return f"Median time: {report['milliseconds']:.0f} ms on {report['threads']} threads."
+    return f"Median time: {report['milliseconds']:.0f} ms on {report['threads']} thread{'s' * (report['threads'] != 1)}."

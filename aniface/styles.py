@@ -61,10 +61,9 @@ def blend_seen(styles: list[SeenStyle], weights: list[float]) -> SeenStyle:
     return SeenStyle(*parts, present)
 
 
-def nothing_seen(latent_dim: int) -> SeenStyle:
+def nothing_like(seen: SeenStyle) -> SeenStyle:
     """The style of a reference that shows no region at all."""
-    codes, colours = torch.zeros(1, NUM_STYLE_REGIONS, latent_dim), torch.zeros(1, NUM_STYLE_REGIONS, 3)
-    return SeenStyle(codes, codes, colours, colours[..., :1])
+    return SeenStyle(*(torch.zeros_like(getattr(seen, name)) for name in seen.__dataclass_fields__))
 
 
 def random_codes(seed: int, number: int, latent_dim: int) -> torch.Tensor:

@@ -13,12 +13,12 @@ import json
 import platform
 import resource
 import statistics
-import time
 from pathlib import Path
 
 import torch
 
 from aniface import AnifacePipeline, FacePainter
+from aniface.evaluation import time_calls
 from aniface.models.painter import CONFIGURATIONS
 from aniface.pipeline import lay_out_weights
 from aniface.processing import to_pil
@@ -27,12 +27,7 @@ from aniface.start_masks import start_masks
 
 def milliseconds(call, runs: int) -> dict[str, float]:
     """Median, least and greatest time of `call()`, after one warm-up."""
-    call()
-    times = []
-    for _ in range(runs):
-        started = time.perf_counter()
-        call()
-        times.append(1000 * (time.perf_counter() - started))
+    times = time_calls(call, runs)
     return {"median": statistics.median(times), "min": min(times), "max": max(times)}
 
 

@@ -7,7 +7,7 @@ from PIL import Image
 
 from aniface import InputError
 from aniface.labels import CLOTHES, EYE, HAIR, STYLE_REGIONS
-from aniface.styles import SeenStyle, blend_seen, nothing_seen
+from aniface.styles import SeenStyle, blend_seen, nothing_like
 
 
 def mean_colour(image, ids: np.ndarray, label: int) -> np.ndarray:
@@ -30,7 +30,7 @@ def test_one_region_of_another_style():
     mixed = seen(1.0).with_region("eye", seen(2.0))
     assert mixed.mean[0, :, 0].tolist() == [1, 1, 2, 1, 1] and mixed.colours[0, STYLE_REGIONS.index("eye"), 0] == pytest.approx(0.2)
     with pytest.raises(InputError, match="the reference for hair shows no hair"):
-        seen(1.0).with_region("hair", nothing_seen(4))
+        seen(1.0).with_region("hair", nothing_like(seen(1.0)))
 
 
 @pytest.fixture(scope="module")
@@ -93,3 +93,11 @@ def test_wrong_styles(tiny, toy_mask, arguments, message):
     with pytest.raises(InputError) as caught:
         tiny(toy_mask, **arguments)
     assert message in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_an_encoded_reference_serves_as_its_picture(bundled, toy_mask, two_portraits):
+    style = bundled.encode_reference(two_portraits[0])
+    for arguments in ({"reference": style}, {"reference": [(style, 1.0)]}):
+        assert bundled(toy_mask, **arguments).images[0].tobytes() == bundled(toy_mask, reference=two_portraits[0]).images[0].tobytes()
+    by_region, by_picture = (bundled(toy_mask, region_references={"hair": hair}).images[0] for hair in (style, two_portraits[0]))
+    assert by_region.tobytes() == by_picture.tobytes()

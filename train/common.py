@@ -258,6 +258,15 @@ class Run:
                 group.setdefault("base_lr", group["lr"])
                 group["lr"] = group["base_lr"] * factor
 
+    def descend(self, loss: torch.Tensor, name: str, max_norm: float | None = None) -> None:
+        """One step of the optimiser `name` down the gradients of `loss`, clipped to `max_norm` if given."""
+        optimizer = self.optimizers[name]
+        self.accelerator.backward(loss)
+        if max_norm is not None:
+            self.accelerator.clip_grad_norm_([weights for group in optimizer.param_groups for weights in group["params"]], max_norm)
+        optimizer.step()
+        optimizer.zero_grad()
+
     def update_ema(self) -> None:
         """Move every EMA copy towards its network; early steps move faster, so that the start is forgotten."""
         decay = min(self.args.ema_decay, (1 + self.step) / (10 + self.step))

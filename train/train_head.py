@@ -50,7 +50,7 @@ def main() -> None:
     pictures, masks = load_all(items, max(size, 2 * painter.trunk_size))
     head = painter.head.train().to(memory_format=torch.channels_last)
     run = Run(args, {"head": head}, {"head": torch.optim.Adam(head.parameters(), lr=args.learning_rate)}, ema=("head",))
-    head, optimizer = run.networks["head"], run.optimizers["head"]
+    head = run.networks["head"]
 
     def make_sample(index: int, rng: np.random.Generator) -> dict:
         y, x = rng.integers(0, pictures.shape[1] - size + 1, 2) // 2 * 2
@@ -65,9 +65,7 @@ def main() -> None:
     for batch in run.batches(SampleStream(len(pictures), make_sample, args.seed)):
         with run.accelerator.accumulate(head), run.accelerator.autocast():
             loss = head_loss(head, batch)
-            run.accelerator.backward(loss)
-            optimizer.step()
-            optimizer.zero_grad()
+            run.descend(loss, "head")
         run.update_ema()
         run.log(loss=loss.item())
     if run.accelerator.is_main_process:

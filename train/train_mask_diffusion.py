@@ -98,15 +98,12 @@ def main() -> None:
     scale, scheduler = denoiser.scale, make_scheduler()
     optimizer = torch.optim.AdamW(denoiser.parameters(), lr=args.learning_rate, betas=(0.9, 0.99), weight_decay=1e-3)
     run = Run(args, {"mask_denoiser": denoiser}, {"mask_denoiser": optimizer}, ema=("mask_denoiser",))
-    network, optimizer = run.networks["mask_denoiser"], run.optimizers["mask_denoiser"]
+    network = run.networks["mask_denoiser"]
     sampler = MaskSampler(run.ema["mask_denoiser"], make_scheduler())
     for batch in run.batches(make_stream(shares, scheduler.config.num_train_timesteps, args.seed)):
         with run.accelerator.accumulate(network), run.accelerator.autocast():
             loss = denoising_loss(network, scale, scheduler, batch)
-            run.accelerator.backward(loss)
-            run.accelerator.clip_grad_norm_(network.parameters(), 1.0)
-            optimizer.step()
-            optimizer.zero_grad()
+            run.descend(loss, "mask_denoiser", max_norm=1.0)
         run.update_ema()
         run.log(loss=loss.item())
         if run.accelerator.is_main_process and (run.step + 1) % args.validation_steps == 0:

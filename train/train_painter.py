@@ -238,17 +238,13 @@ def main() -> None:
             fake = painter(layout, codes, colours, known, size=args.resolution).float()
 
             loss = discriminator_loss(discriminator, real, fake, layout, batch["uniforms"][:, 6:10])
-            run.accelerator.backward(loss)
-            run.optimizers["discriminator"].step()
-            run.optimizers["discriminator"].zero_grad()
+            run.descend(loss, "discriminator")
 
             # Without its wrapper: it gets no gradients in this step, which DDP would wait for.
             critic = run.accelerator.unwrap_model(discriminator).requires_grad_(False)
             parts = painter_losses(critic, segmenter, batch, real, fake, layout, colours, known, supervised)
-            run.accelerator.backward(sum(parts.values()))
+            run.descend(sum(parts.values()), "painter")
             critic.requires_grad_(True)
-            run.optimizers["painter"].step()
-            run.optimizers["painter"].zero_grad()
         run.update_ema()
         run.log(discriminator=loss.item(), **{name: part.item() for name, part in parts.items()})
         if (run.step + 1) % args.validation_steps == 0 and run.accelerator.is_main_process:

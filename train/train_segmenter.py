@@ -85,7 +85,7 @@ def main() -> None:
     ]
     optimizer = torch.optim.AdamW(groups, weight_decay=1e-4)
     run = Run(args, {"segmenter": model}, {"segmenter": optimizer}, ema=("segmenter",))
-    network, optimizer = run.networks["segmenter"], run.optimizers["segmenter"]
+    network = run.networks["segmenter"]
     weights = class_weights(masks).to(run.device)
 
     def make_sample(index: int, rng: np.random.Generator) -> dict:
@@ -102,10 +102,7 @@ def main() -> None:
         with run.accelerator.accumulate(network):
             logits = network(batch["pixels"].to(memory_format=torch.channels_last))
             loss = segmentation_loss(logits.float(), batch["ids"], weights)
-            run.accelerator.backward(loss)
-            run.accelerator.clip_grad_norm_(network.parameters(), 1.0)
-            optimizer.step()
-            optimizer.zero_grad()
+            run.descend(loss, "segmenter", max_norm=1.0)
         run.update_ema()
         run.log(loss=loss.item())
         if len(held_pictures) and (run.step + 1) % args.validation_steps == 0 and run.accelerator.is_main_process:

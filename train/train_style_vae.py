@@ -76,16 +76,13 @@ def main() -> None:
     optimizer = torch.optim.Adam([*encoder.parameters(), *decoder.parameters()], lr=args.learning_rate, betas=(0.5, 0.99))
     run = Run(args, {"encoder": encoder, "decoder": decoder}, {"both": optimizer}, ema=("encoder", "decoder"))
     style_size, latent_dim = encoder.config.image_size, encoder.config.latent_dim
-    encoder, decoder, optimizer = run.networks["encoder"], run.networks["decoder"], run.optimizers["both"]
+    encoder, decoder = run.networks["encoder"], run.networks["decoder"]
     features.to(run.device, memory_format=torch.channels_last)
     stream = PortraitStream(pictures, masks, style_size, latent_dim, args.seed)
     for batch in run.batches(stream):
         with run.accelerator.accumulate(encoder, decoder), run.accelerator.autocast():
             loss, parts, painted, real = vae_loss(encoder, decoder, features, batch, args.divergence_weight, args.colour_dropout)
-            run.accelerator.backward(loss)
-            run.accelerator.clip_grad_norm_([*encoder.parameters(), *decoder.parameters()], 5.0)
-            optimizer.step()
-            optimizer.zero_grad()
+            run.descend(loss, "both", max_norm=5.0)
         run.update_ema()
         run.log(**{name: part.item() for name, part in parts.items()})
         if (run.step + 1) % args.validation_steps == 0 and run.accelerator.is_main_process:

@@ -28,7 +28,7 @@ def add_endpoints(do: Handlers, **shared) -> None:
     def paint(mask: str, reference: str | None, hair_color: str, strength: float, seed: int) -> str:
         if not mask:
             raise InputError("no mask was given; give a mask picture or a labelme JSON file")
-        references = {EVERYTHING: do.load_picture(reference)} if reference else {}
+        references = {EVERYTHING: do.load_reference(reference)} if reference else {}
         drawing = encode_mask(without_path(mask, Mask.open))
         portrait = do.paint(Recipe(drawing, hair_color or AUTO, strength, seed, references=references))
         return cached_file(result, "portrait.png", png_bytes(portrait))

@@ -14,7 +14,7 @@ from ..labels import InputError, Mask, open_picture
 from ..processing import fit_picture, to_rgb_picture
 from .canvas import SIZE, decode_mask, encode_mask
 from .edit import Base, changed_part, keep_rest
-from .session import EVERYTHING, Recipe
+from .session import EVERYTHING, Recipe, Reference
 
 VARIANTS = 4
 LOOSE_STYLE = 0.7  # style strength of variants of a reference, whose style would leave no room for any at 1
@@ -79,11 +79,18 @@ class Handlers:
         picture.thumbnail((MAX_REFERENCE, MAX_REFERENCE))
         return picture
 
-    def mask_from_picture(self, picture: Image.Image | None) -> str:
+    def load_reference(self, path: str | None) -> Reference:
+        """An uploaded picture whose style is taken."""
+        return self.reference(self.load_picture(path))
+
+    def reference(self, picture: Image.Image) -> Reference:
+        return Reference(picture, self.pipe.encode_reference(picture))
+
+    def mask_from_reference(self, reference: Reference | None) -> str:
         """The mask of a reference for the canvas."""
-        if picture is None:
+        if reference is None:
             raise InputError("there is no reference picture; upload a portrait first")
-        return encode_mask(self.pipe.segment(picture))
+        return encode_mask(self.pipe.segment(reference.picture))
 
     def base_from_picture(self, path: str | None) -> Base:
         """An uploaded portrait to edit, as a 512x512 picture with its mask."""
@@ -110,8 +117,8 @@ class Handlers:
 
 def references(recipe: Recipe) -> dict:
     """The recipe's references as arguments of the pipeline."""
-    regions = {region: picture for region, picture in recipe.references.items() if region != EVERYTHING}
-    return {"reference": recipe.references.get(EVERYTHING), "region_references": regions or None}
+    styles = {region: reference.style for region, reference in recipe.references.items()}
+    return {"reference": styles.pop(EVERYTHING, None), "region_references": styles}
 
 
 def without_path(path: str, read):

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from PIL import Image
 
+from ..styles import SeenStyle
 from .canvas import decode_mask
 from .edit import Base
 from .parts import AUTO
@@ -16,13 +17,21 @@ EVERYTHING = "everything"
 
 
 @dataclass(frozen=True)
+class Reference:
+    """A picture whose style is taken, and that style as `AnifacePipeline.encode_reference` sees it: once, not at every stroke."""
+
+    picture: Image.Image
+    style: SeenStyle
+
+
+@dataclass(frozen=True)
 class Recipe:
     """All that a portrait is made from; painted twice it gives the same picture.
 
     Attributes:
         drawing: the canvas's text (see `canvas.py`).
         hair_color: `AUTO`, a name or "#rrggbb".
-        references: pictures by style region, or `EVERYTHING`.
+        references: by style region, or `EVERYTHING`.
         base: the picture that is edited, if one is.
     """
 
@@ -31,7 +40,7 @@ class Recipe:
     strength: float = 1.0
     seed: int = 0
     style_strength: float = 1.0
-    references: Mapping[str, Image.Image] = field(default_factory=dict)
+    references: Mapping[str, Reference] = field(default_factory=dict)
     base: Base | None = None
 
     @property
@@ -53,7 +62,7 @@ class Session:
     def __init__(self):
         self.picture: Image.Image | None = None
         self.before: Image.Image | None = None
-        self.references: dict[str, Image.Image] = {}
+        self.references: dict[str, Reference] = {}
         self.base: Base | None = None
         self.history: list[tuple[Recipe, str]] = []
         self.offered: list[Recipe] = []

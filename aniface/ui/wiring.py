@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import random
+from collections.abc import Mapping
 
 import gradio as gr
 
@@ -14,7 +15,7 @@ from .examples import EXAMPLES
 from .friendly import cached_file, friendly, png_bytes
 from .handlers import Handlers
 from .parts import AUTO, strip_items, thumbnail
-from .session import EVERYTHING, Recipe, Session
+from .session import EVERYTHING, Recipe, Reference, Session
 
 MODEL = {"concurrency_id": "model", "concurrency_limit": 1}  # one portrait at a time: more would share the same cores
 PRIVATE = {"api_visibility": "private"}
@@ -153,11 +154,11 @@ def wire_pictures(ui, do, after_change) -> None:
     references = [ui.session, ui.references]
 
     def show(session: Session):
-        return session, strip_items((picture, f"style of {region}") for region, picture in session.references.items())
+        return session, reference_items(session.references)
 
     @friendly
     def add(path, region, session):
-        session.references = session.references | {region: do.load_picture(path)}
+        session.references = session.references | {region: do.load_reference(path)}
         return show(session)
 
     @friendly
@@ -169,12 +170,12 @@ def wire_pictures(ui, do, after_change) -> None:
     @friendly
     def segment(session):
         session.base = None
-        return do.mask_from_picture(next(iter(session.references.values()), None)), session, False
+        return do.mask_from_reference(next(iter(session.references.values()), None)), session, False
 
     @friendly
     def edit(path, session):
         session.base = do.base_from_picture(path)
-        session.references = {EVERYTHING: session.base.picture}
+        session.references = {EVERYTHING: do.reference(session.base.picture)}
         return *show(session), encode_mask(session.base.mask), AUTO, True
 
     @friendly
@@ -182,11 +183,16 @@ def wire_pictures(ui, do, after_change) -> None:
         session.base = session.last_base() if keep else None
         return session
 
-    after_change(ui.add_reference.upload(add, [ui.add_reference, ui.region, ui.session], references, **PRIVATE))
+    after_change(ui.add_reference.upload(add, [ui.add_reference, ui.region, ui.session], references, **MODEL, **PRIVATE))
     after_change(ui.references.pick(remove, ui.session, references, **PRIVATE))
     after_change(ui.segment.click(segment, ui.session, [ui.canvas, ui.session, ui.keep], **MODEL, **PRIVATE))
     after_change(ui.edit.upload(edit, [ui.edit, ui.session], [*references, ui.canvas, ui.hair, ui.keep], **MODEL, **PRIVATE))
     after_change(ui.keep.input(keep_rest, [ui.keep, ui.session], ui.session, **PRIVATE))
+
+
+def reference_items(references: Mapping[str, Reference]) -> str:
+    """The references for their strip."""
+    return strip_items((reference.picture, f"style of {region}") for region, reference in references.items())
 
 
 def set_controls(session: Session, recipe: Recipe):
@@ -200,8 +206,7 @@ def wire_history(ui, controls, after_change) -> None:
 
     def restore(session, event: gr.EventData):
         recipe, _ = session.history[event.index]
-        pictures = strip_items((picture, f"style of {region}") for region, picture in recipe.references.items())
-        return *set_controls(session, recipe), pictures, recipe.base is not None
+        return *set_controls(session, recipe), reference_items(recipe.references), recipe.base is not None
 
     after_change(ui.history.pick(restore, ui.session, [ui.session, *controls, ui.references, ui.keep], **PRIVATE))
 
