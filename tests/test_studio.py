@@ -132,7 +132,7 @@ def test_vary_and_finish(chromium, drawing):
     studio, url = serve(remembering(drawing))
     page = open_studio(chromium, url)
     assert repainted(page, lambda: page.locator("#vary").click()) != DRAWN[-2]
-    page.locator("#canvas [data-do=clear]").click()
+    repainted(page, lambda: page.locator("#canvas [data-do=clear]").click())
     choose(page, "hair", "ellipse")
     drawn = repainted(page, lambda: drag(page, (150, 60), (350, 300)))
     finished = repainted(page, lambda: page.locator("#finish").click())

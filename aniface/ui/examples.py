@@ -25,7 +25,7 @@ class Example(NamedTuple):
 
 
 EXAMPLES = (
-    Example("curls", 2, "pink"),
+    Example("curls", 4, "pink"),
     Example("bob", 0, AUTO),
     Example("twin-curls", 5, "aqua"),
     Example("short", 3, "blonde"),
