@@ -19,8 +19,16 @@ def score_rows(scores: dict[str, dict], title: str) -> list[str]:
 
 
 def segmenter_table(report: dict) -> str:
+    specks, blockiness, whole = report["specks"], report["blockiness"], report["scores"]["miou"]
     lines = score_rows({"segmenter": report["scores"]}, f"{report['pictures']} pictures, {report['resolution']} px")
-    return "\n".join([*lines, "", speed_line(report)]) + "\n"
+    lines += [
+        "",
+        f"Specks (pieces of less than 64 pixels) a picture: {specks['segmented']:.1f}, annotated {specks['annotated']:.1f}. Blockiness of "
+        f"the borders (1 smooth, 4 stairs of four pixels): {blockiness['segmented']:.2f}, annotated {blockiness['annotated']:.2f}.",
+        "",
+    ]
+    changes = {name: {"mIoU": miou, "change": miou - whole} for name, miou in report["disturbed"].items()}
+    return "\n".join([*lines, *score_rows(changes, "disturbed pictures"), "", speed_line(report)]) + "\n"
 
 
 def painter_table(report: dict) -> str:

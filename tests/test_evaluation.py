@@ -5,10 +5,11 @@ import json
 import pytest
 
 from aniface.cli import main
-from aniface.evaluation import evaluate_painter, evaluate_segmenter
+from aniface.evaluation import evaluate_painter
 from aniface.features import PictureFeatures
 from aniface.folders import find_items, split_items
 from aniface.reports import markdown_table
+from aniface.segmentation_evaluation import DISTURBANCES, evaluate_segmenter
 from aniface.style_evaluation import evaluate_style
 
 
@@ -20,7 +21,9 @@ def split(toy_folder):
 def test_segmenter_report(tiny, split):
     report = evaluate_segmenter(tiny, split[1])
     assert report["pictures"] == 4 and 0 <= report["scores"]["miou"] < 0.5  # untrained
-    assert f"{report['scores']['miou']:.3f}" in markdown_table(report)
+    assert set(report["disturbed"]) == set(DISTURBANCES) and 0 <= report["scores"]["boundary_f1"] < 1
+    table = markdown_table(report)
+    assert f"{report['scores']['miou']:.3f}" in table and "| JPEG quality 40 |" in table
 
 
 def test_painter_report(tiny, split):
