@@ -116,7 +116,7 @@ def shift_picture(pixels: torch.Tensor, rng: np.random.Generator) -> torch.Tenso
 
 def change_looks(pixels: torch.Tensor, ids: torch.Tensor, rng: np.random.Generator, other: torch.Tensor) -> torch.Tensor:
     """Other colours, background and quality; every pixel stays what it is. `other` is another picture of the same shape (3, H, H)."""
-    if rng.random() < 0.6:
+    if rng.random() < 0.4:
         pixels = shift_region_colours(pixels, ids, rng)
     if rng.random() < 0.25:
         pixels = replace_background(pixels, ids, gradient(pixels.shape[-1], rng) if rng.random() < 0.5 else zoomed_part(other, rng))

@@ -151,13 +151,14 @@ def main() -> None:
         with run.accelerator.accumulate(network):
             logits = network(pixels.to(memory_format=torch.channels_last)).float()
             loss = segmentation_loss(logits[: len(ids)] + offset, ids, weights)
+            logged = {}
             if len(free):
                 agreement = self_training_loss(logits[len(ids) :], teacher)
-                run.log(self_training=agreement.item(), sure=(teacher.amax(1) >= 0.8).float().mean().item())
+                logged = {"self_training": agreement.item(), "sure": (teacher.amax(1) >= 0.8).float().mean().item()}
                 loss = loss + args.self_training_weight * agreement
             run.descend(loss, "segmenter", max_norm=1.0)
         run.update_ema()
-        run.log(loss=loss.item())
+        run.log(loss=loss.item(), **logged)
         if len(held_pictures) and (run.step + 1) % args.validation_steps == 0 and run.accelerator.is_main_process:
             report_on_held_out(run.step + 1)
     if run.accelerator.is_main_process:
