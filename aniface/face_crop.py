@@ -17,21 +17,25 @@ from PIL import Image
 from .labels import EYE, FACE, HAIR, MOUTH, regions, vote_resize
 from .processing import fit_picture
 
-# Windows of 1/2 and 1/4 of the picture's longer side, half overlapping: a face in one of them is 0.6 to 1.2 times as large as in a portrait,
-# if its portrait takes 15 to 60 % of that side.
+# Windows of 1/2 and 1/4 of the picture's longer side, half overlapping: if a face's portrait takes 15 to 60 % of that side, the face is
+# 0.6 to 1.2 times as large in one of them as in a portrait.
 LEVELS = (2, 4)
 GRID = 64  # side of the map in which faces are looked for
 CANDIDATES, LOOKS, BATCH = 4, 2, 16
-SAME = 0.55  # two squares that overlap so much (IoU) show the same; a whole picture that overlaps so much with a portrait is one
+SAME = 0.5  # squares that overlap so much (IoU) show the same face
+FILLED = 0.45  # a picture whose letterbox overlaps so much with the square of its face is a portrait: left as it is
 MIN_SIDE = 32
 
 # Of 200 annotated portraits. Side of the portrait over width of the face, and over root of the area of face and hair:
 SIDE_OF_WIDTH, SIDE_OF_HEAD = 2.46, 1.34
+TRUST = 1.25  # hair that says more or less than this, as compared to the face, is very long, very short, or not the face's own
 # Its centre is the face's centroid plus this share of the side:
 CENTRE = (0.005, 0.010)
 # Mean and deviation of, with that side as unit: log(face), log(eyes / face), hair, eyes beside and above the face's centroid.
 TYPICAL = np.array([(-1.85, 0.19), (-1.93, 0.38), (0.37, 0.08), (0.0, 0.017), (-0.063, 0.029)])
-LIKELY = 3.0  # root mean square of the deviations, up to which a face is believed
+CERTAIN, LIKELY = 1.5, 2.5  # root mean square of the deviations, up to which no other face is looked for, and up to which one is believed
+
+Parse = Callable[[np.ndarray], np.ndarray]  # (B, S, S, 3) uint8 pictures -> (B, S, S) class ids
 
 
 class Square(NamedTuple):
@@ -69,7 +73,8 @@ def measure_face(ids: np.ndarray, inside: np.ndarray) -> tuple[Square, np.ndarra
         return None
     hair = (ids == HAIR).sum()
     left, right = np.percentile(x, (2, 98))
-    side = math.sqrt(SIDE_OF_WIDTH * (right - left + 1) * SIDE_OF_HEAD * math.sqrt(hair + len(x)))
+    by_width, by_head = SIDE_OF_WIDTH * (right - left + 1), SIDE_OF_HEAD * math.sqrt(hair + len(x))
+    side = math.sqrt(by_width * min(max(by_head, by_width / TRUST), by_width * TRUST))
     centre_x, centre_y = x.mean() + 0.5, y.mean() + 0.5
     square = Square(centre_x + (CENTRE[0] - 0.5) * side, centre_y + (CENTRE[1] - 0.5) * side, side)
     eyes = (eye_x.mean() + 0.5 - centre_x) / side, (eye_y.mean() + 0.5 - centre_y) / side
@@ -88,12 +93,12 @@ def faces_in(ids: np.ndarray) -> list[Square]:
         if face:
             square, measures = face
             doubt = math.sqrt((((measures - TYPICAL[:, 0]) / TYPICAL[:, 1]) ** 2).mean())
-            found.append(Square(square.left / GRID, square.top / GRID, square.side / GRID, doubt))
+            found.append(Square(*(float(value) / GRID for value in square[:3]), doubt))
     return found
 
 
 def as_portrait(ids: np.ndarray, box: tuple[int, int, int, int]) -> Square | None:
-    """The likeliest face of an (S, S) id map of the square around `box`, as a square of the picture that the box was cut from."""
+    """The portrait of the likeliest face of an (S, S) id map, which shows the square around `box` of a picture; in the picture's pixels."""
     found = faces_in(ids)
     if not found:
         return None
@@ -103,10 +108,19 @@ def as_portrait(ids: np.ndarray, box: tuple[int, int, int, int]) -> Square | Non
     return Square(left + best.left * side, top + best.top * side, best.side * side, best.doubt)
 
 
+def fills(box: tuple, width: int, height: int) -> bool:
+    """Whether a (left, top, right, bottom) box is so much of a picture's letterbox that cropping would gain nothing."""
+    side = max(width, height)
+    left, top = (width - side) / 2, (height - side) / 2
+    return overlap(box, (left, top, left + side, top + side)) >= FILLED
+
+
 def is_portrait(ids: np.ndarray, width: int, height: int) -> bool:
     """Whether the map of a whole picture, letterboxed to (S, S), is that of a portrait."""
     square = as_portrait(ids, (0, 0, width, height))
-    return square is not None and square.doubt <= LIKELY and overlap(box_of(square, width, height), (0, 0, width, height)) >= SAME
+    if square is None or square.doubt > LIKELY:
+        return False
+    return fills((square.left, square.top, square.left + square.side, square.top + square.side), width, height)
 
 
 def windows(picture: Image.Image, parts: int, size: int) -> list[tuple[np.ndarray, float, float, float]]:
@@ -127,35 +141,50 @@ def windows(picture: Image.Image, parts: int, size: int) -> list[tuple[np.ndarra
     ]
 
 
-def find_portrait(parse: Callable[[np.ndarray], np.ndarray], picture: Image.Image, size: int) -> tuple[int, int, int, int] | None:
-    """The square of a picture that a portrait of its likeliest face would show, cut off at the picture's edges.
+def find_portrait(parse: Parse, picture: Image.Image, size: int) -> tuple[int, int, int, int] | None:
+    """The square of a picture that a portrait of its likeliest face would show, cut off at the picture's edges; large faces come first.
 
     Args:
-        parse: (B, S, S, 3) uint8 pictures -> (B, S, S) class ids; it is called with sides of `size` and of its half.
+        parse: the face parser; it is called with sides of `size` and of its half.
         picture: RGB picture.
         size: side at which the parser works best, a multiple of 32.
 
     Returns:
-        left, top, right, bottom in pixels, or None if no face is found.
+        left, top, right, bottom in pixels: all of the picture if it is a portrait after all; None if no face is found.
     """
-    coarse = max(32, size // 64 * 32)
-    seen: list[Square] = []
+    found: list[Square] = []
     for parts in LEVELS:
-        shown = windows(picture, parts, coarse)
-        for start in range(0, len(shown), BATCH):
-            batch = shown[start : start + BATCH]
-            for ids, (_, left, top, side) in zip(parse(np.stack([w[0] for w in batch])), batch, strict=True):
-                seen += [Square(left + f.left * side, top + f.top * side, f.side * side, f.doubt) for f in faces_in(ids)]
-    candidates: list[Square] = []
-    for square in sorted((s for s in seen if s.side >= MIN_SIDE), key=lambda s: s.doubt):
+        seen = look_closer(parse, picture, size, look_around(parse, picture, size, parts))
+        found += [square for square in seen if square.doubt <= LIKELY]
+        if any(square.doubt <= CERTAIN for square in seen):
+            break
+    if not found:
+        return None
+    box = box_of(min(found, key=lambda square: square.doubt), *picture.size)
+    return (0, 0, *picture.size) if fills(box, *picture.size) else box
+
+
+def look_around(parse: Parse, picture: Image.Image, size: int, parts: int) -> list[Square]:
+    """Portraits of the faces that are seen in the windows of a picture, at half the resolution: the likeliest ones, none twice."""
+    shown = windows(picture, parts, max(32, size // 64 * 32))
+    seen = []
+    for start in range(0, len(shown), BATCH):
+        batch = shown[start : start + BATCH]
+        for ids, (_, left, top, side) in zip(parse(np.stack([window[0] for window in batch])), batch, strict=True):
+            seen += [Square(left + f.left * side, top + f.top * side, f.side * side, f.doubt) for f in faces_in(ids)]
+    chosen: list[tuple[tuple[int, int, int, int], Square]] = []
+    for square in sorted(seen, key=lambda square: square.doubt):
         box = box_of(square, *picture.size)
-        if len(candidates) < CANDIDATES and all(overlap(box, box_of(other, *picture.size)) < SAME for other in candidates):
-            candidates.append(square)
+        if square.side >= MIN_SIDE and all(overlap(box, other) < SAME for other, _ in chosen):
+            chosen.append((box, square))
+    return [square for _, square in chosen[:CANDIDATES]]
+
+
+def look_closer(parse: Parse, picture: Image.Image, size: int, squares: list[Square]) -> list[Square]:
+    """The same portraits after looking into each square again, at full resolution, and correcting it by what is seen; fewer, if one is none."""
     for _ in range(LOOKS):
-        boxes = [box_of(square, *picture.size) for square in candidates]
-        if not boxes:
-            return None
-        closer = np.stack([np.asarray(fit_picture(picture.crop(box), size)) for box in boxes])
-        found = [as_portrait(ids, box) for ids, box in zip(parse(closer), boxes, strict=True)]
-        candidates = [square for square in found if square is not None and square.doubt <= LIKELY]
-    return box_of(min(candidates, key=lambda s: s.doubt), *picture.size) if candidates else None
+        boxes = [box_of(square, *picture.size) for square in squares]
+        if boxes:
+            seen = parse(np.stack([np.array(fit_picture(picture.crop(box), size)) for box in boxes]))
+            squares = [square for ids, box in zip(seen, boxes, strict=True) if (square := as_portrait(ids, box)) is not None]
+    return squares
