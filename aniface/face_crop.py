@@ -23,7 +23,8 @@ LEVELS = (2, 4)
 GRID = 64  # side of the map in which faces are looked for
 CANDIDATES, LOOKS, BATCH = 4, 2, 16
 SAME = 0.5  # squares that overlap so much (IoU) show the same face
-FILLED = 0.45  # a picture whose letterbox overlaps so much with the square of its face is a portrait: left as it is
+# A picture whose letterbox overlaps so much with the square of its face is clearly a portrait; or, if one looked closer, is one.
+CLEAR, FILLED = 0.6, 0.5
 MIN_SIDE = 32
 
 # Of 200 annotated portraits. Side of the portrait over width of the face, and over root of the area of face and hair:
@@ -108,11 +109,11 @@ def as_portrait(ids: np.ndarray, box: tuple[int, int, int, int]) -> Square | Non
     return Square(left + best.left * side, top + best.top * side, best.side * side, best.doubt)
 
 
-def fills(box: tuple, width: int, height: int) -> bool:
-    """Whether a (left, top, right, bottom) box is so much of a picture's letterbox that cropping would gain nothing."""
+def share_of_letterbox(box: tuple, width: int, height: int) -> float:
+    """Overlap of a (left, top, right, bottom) box with the square that holds a whole picture: near 1, cropping would gain nothing."""
     side = max(width, height)
     left, top = (width - side) / 2, (height - side) / 2
-    return overlap(box, (left, top, left + side, top + side)) >= FILLED
+    return overlap(box, (left, top, left + side, top + side))
 
 
 def is_portrait(ids: np.ndarray, width: int, height: int) -> bool:
@@ -120,7 +121,8 @@ def is_portrait(ids: np.ndarray, width: int, height: int) -> bool:
     square = as_portrait(ids, (0, 0, width, height))
     if square is None or square.doubt > LIKELY:
         return False
-    return fills((square.left, square.top, square.left + square.side, square.top + square.side), width, height)
+    box = square.left, square.top, square.left + square.side, square.top + square.side
+    return share_of_letterbox(box, width, height) >= CLEAR
 
 
 def windows(picture: Image.Image, parts: int, size: int) -> list[tuple[np.ndarray, float, float, float]]:
@@ -161,7 +163,7 @@ def find_portrait(parse: Parse, picture: Image.Image, size: int) -> tuple[int, i
     if not found:
         return None
     box = box_of(min(found, key=lambda square: square.doubt), *picture.size)
-    return (0, 0, *picture.size) if fills(box, *picture.size) else box
+    return (0, 0, *picture.size) if share_of_letterbox(box, *picture.size) >= FILLED else box
 
 
 def look_around(parse: Parse, picture: Image.Image, size: int, parts: int) -> list[Square]:
@@ -181,7 +183,7 @@ def look_around(parse: Parse, picture: Image.Image, size: int, parts: int) -> li
 
 
 def look_closer(parse: Parse, picture: Image.Image, size: int, squares: list[Square]) -> list[Square]:
-    """The same portraits after looking into each square again, at full resolution, and correcting it by what is seen; fewer, if one is none."""
+    """The same portraits after looking into each square again at full resolution, corrected by what is seen; fewer, if one is none."""
     for _ in range(LOOKS):
         boxes = [box_of(square, *picture.size) for square in squares]
         if boxes:
