@@ -159,7 +159,7 @@ def check_output(path: str) -> Path:
     return target
 
 
-def make_folder(path: str) -> Path:
+def make_folder(path: str | Path) -> Path:
     """An output folder, made if it is not there, that files may be written into."""
     folder = Path(path)
     try:
@@ -335,8 +335,9 @@ def numbered(target: Path, count: int) -> list[Path]:
 def run_convert(args) -> int:
     source = Path(args.input)
     if source.is_dir():
-        output = make_folder(args.output)
+        output = Path(args.output)
         pairs = list_conversions(source, output)
+        make_folder(output)
     else:
         pairs = [(source, check_output(args.output))]
     report, failed = Report(), 0

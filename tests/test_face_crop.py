@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 
 import aniface
-from aniface.face_crop import box_of, faces_in, find_portrait, is_portrait, overlap
 from aniface.face_crop import Square as FaceSquare
+from aniface.face_crop import box_of, faces_in, find_portrait, is_portrait, overlap
 from aniface.labels import BACKGROUND, EYE, FACE, HAIR, PALETTE, Mask
 from aniface.processing import fit_picture
 from aniface.segmentation import segment_picture
