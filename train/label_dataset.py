@@ -13,13 +13,11 @@ import argparse
 from datetime import timedelta
 from pathlib import Path
 
-from accelerate import PartialState
-
 from aniface.folders import list_pictures
 from aniface.labelling import label_pictures
 from aniface.labels import InputError
 
-from .common import keep_large_buffers, run_script
+from .common import join_processes, keep_large_buffers, run_script
 from .dataset import segment_with
 
 
@@ -32,7 +30,7 @@ def main() -> None:
     parser.add_argument("--labelme", action="store_true", help="also write NAME.json, to correct masks in labelme")
     args = parser.parse_args()
     keep_large_buffers()
-    state = PartialState(timeout=timedelta(days=30))  # processes wait for the slowest one
+    state = join_processes(timeout=timedelta(days=30))  # processes wait for the slowest one
     folder, output = Path(args.train_data_dir), Path(args.output_dir)
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder; expected a folder of pictures")
@@ -41,11 +39,11 @@ def main() -> None:
         raise InputError(f"{output}: holds the pictures themselves; choose another folder for their masks")
     pictures = list_pictures(folder)
     segment = segment_with(args.pretrained_model_name_or_path, state.device, args.crop)
-    process, num_processes = state.process_index, state.num_processes
+    share = {"process": state.process_index, "num_processes": state.num_processes}
+    mine = len(pictures[state.process_index :: state.num_processes])
     done = failed = 0
-    share = len(range(process, len(pictures), num_processes))
     for outcome in label_pictures(
-        segment, pictures, output, True, args.labelme, process, num_processes, wait_for_everyone=state.wait_for_everyone
+        segment, pictures, output, resume=True, labelme=args.labelme, wait_for_everyone=state.wait_for_everyone, **share
     ):
         done += 1
         if outcome.error:
@@ -54,8 +52,8 @@ def main() -> None:
         elif outcome.note:
             print(f"{outcome.picture.name}: {outcome.note}", flush=True)
         if done % 100 == 0:
-            print(f"{done} of {share} labelled", flush=True)
-    print(f"{done - failed} of {share} labelled, {failed} failed", flush=True)
+            print(f"{done} of {mine} labelled", flush=True)
+    print(f"{done - failed} of {mine} labelled, {failed} failed", flush=True)
     state.destroy_process_group()
 
 

@@ -40,7 +40,7 @@ def command(collection: Path, output: Path, processes: int) -> dict:
     )
     flags = ["--train_data_dir", str(collection / "pictures"), "--output_dir", str(output)]
     flags += ["--pretrained_model_name_or_path", str(collection / "segmenter")]
-    settings = os.environ | {"ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"}
+    settings = os.environ | {"OMP_NUM_THREADS": "1"}
     return {"args": [sys.executable, *launcher, "-m", "train.label_dataset", *flags], "env": settings}
 
 
