@@ -32,8 +32,8 @@ SIDE_OF_WIDTH, SIDE_OF_HEAD = 2.46, 1.34
 TRUST = 1.25  # hair that says more or less than this, as compared to the face, is very long, very short, or not the face's own
 # Its centre is the face's centroid plus this share of the side:
 CENTRE = (0.005, 0.010)
-# Mean and deviation of, with that side as unit: log(face), log(eyes / face), hair, eyes beside and above the face's centroid.
-TYPICAL = np.array([(-1.85, 0.19), (-1.93, 0.38), (0.37, 0.08), (0.0, 0.017), (-0.063, 0.029)])
+# Mean and deviation of, with that side as unit: log(face), hair, log(eyes / face), eyes beside and below the face's centroid.
+TYPICAL = np.array([(-1.85, 0.19), (0.37, 0.08), (-1.93, 0.38), (0.0, 0.017), (-0.063, 0.029)])
 CERTAIN, LIKELY = 1.5, 2.5  # root mean square of the deviations, up to which no other face is looked for, and up to which one is believed
 
 Parse = Callable[[np.ndarray], np.ndarray]  # (B, S, S, 3) uint8 pictures -> (B, S, S) class ids
@@ -66,20 +66,21 @@ def box_of(square: Square, width: int, height: int) -> tuple[int, int, int, int]
     return left, top, right, bottom
 
 
-def measure_face(ids: np.ndarray, inside: np.ndarray) -> tuple[Square, np.ndarray] | None:
-    """The portrait square of the face that the pixels `inside` make, and its five measures (see `TYPICAL`); None if it has no eyes."""
+def measure_face(ids: np.ndarray, inside: np.ndarray) -> tuple[Square, np.ndarray]:
+    """The portrait square of the face that the pixels `inside` make, and its five measures (see `TYPICAL`)."""
     y, x = np.nonzero(inside)
     eye_y, eye_x = np.nonzero(inside & (ids == EYE))
-    if not len(eye_x):
-        return None
     hair = (ids == HAIR).sum()
     left, right = np.percentile(x, (2, 98))
     by_width, by_head = SIDE_OF_WIDTH * (right - left + 1), SIDE_OF_HEAD * math.sqrt(hair + len(x))
     side = math.sqrt(by_width * min(max(by_head, by_width / TRUST), by_width * TRUST))
     centre_x, centre_y = x.mean() + 0.5, y.mean() + 0.5
     square = Square(centre_x + (CENTRE[0] - 0.5) * side, centre_y + (CENTRE[1] - 0.5) * side, side)
-    eyes = (eye_x.mean() + 0.5 - centre_x) / side, (eye_y.mean() + 0.5 - centre_y) / side
-    return square, np.array([math.log(len(x) / side**2), math.log(len(eye_x) / len(x)), hair / side**2, *eyes])
+    if len(eye_x):
+        eyes = math.log(len(eye_x) / len(x)), (eye_x.mean() + 0.5 - centre_x) / side, (eye_y.mean() + 0.5 - centre_y) / side
+    else:  # most unlikely; but from afar, closed ones may not be seen
+        eyes = math.log(0.5 / len(x)), 0.0, 0.0
+    return square, np.array([math.log(len(x) / side**2), hair / side**2, *eyes])
 
 
 def faces_in(ids: np.ndarray) -> list[Square]:
@@ -90,11 +91,9 @@ def faces_in(ids: np.ndarray) -> list[Square]:
     sizes = np.bincount(numbers[parts], minlength=count)
     found = []
     for number in np.nonzero(sizes >= 0.01 * GRID**2)[0]:
-        face = measure_face(ids, numbers == number)
-        if face:
-            square, measures = face
-            doubt = math.sqrt((((measures - TYPICAL[:, 0]) / TYPICAL[:, 1]) ** 2).mean())
-            found.append(Square(*(float(value) / GRID for value in square[:3]), doubt))
+        square, measures = measure_face(ids, numbers == number)
+        doubt = math.sqrt((((measures - TYPICAL[:, 0]) / TYPICAL[:, 1]) ** 2).mean())
+        found.append(Square(*(float(value) / GRID for value in square[:3]), doubt))
     return found
 
 
