@@ -142,20 +142,23 @@ def windows(picture: Image.Image, parts: int, size: int) -> list[tuple[np.ndarra
     ]
 
 
-def find_portrait(parse: Parse, picture: Image.Image, size: int) -> tuple[int, int, int, int] | None:
+def find_portrait(parse: Parse, picture: Image.Image, ids: np.ndarray, size: int) -> tuple[int, int, int, int] | None:
     """The square of a picture that a portrait of its likeliest face would show, cut off at the picture's edges; large faces come first.
 
     Args:
         parse: the face parser; it is called with sides of `size` and of its half.
         picture: RGB picture.
+        ids: (S, S) map of the whole picture, letterboxed: what is seen in it is looked at first.
         size: side at which the parser works best, a multiple of 32.
 
     Returns:
         left, top, right, bottom in pixels: all of the picture if it is a portrait after all; None if no face is found.
     """
     found: list[Square] = []
-    for parts in LEVELS:
-        seen = look_closer(parse, picture, size, look_around(parse, picture, size, parts))
+    whole = as_portrait(ids, (0, 0, *picture.size))
+    for parts in (1, *LEVELS):
+        seen = look_around(parse, picture, size, parts) if parts > 1 else [whole] if whole else []
+        seen = look_closer(parse, picture, size, seen)
         found += [square for square in seen if square.doubt <= LIKELY]
         if any(square.doubt <= CERTAIN for square in seen):
             break
@@ -182,10 +185,11 @@ def look_around(parse: Parse, picture: Image.Image, size: int, parts: int) -> li
 
 
 def look_closer(parse: Parse, picture: Image.Image, size: int, squares: list[Square]) -> list[Square]:
-    """The same portraits after looking into each square again at full resolution, corrected by what is seen; fewer, if one is none."""
+    """The same portraits after looking into each square again, at full resolution, and correcting it; what shows no face is left out."""
     for _ in range(LOOKS):
         boxes = [box_of(square, *picture.size) for square in squares]
         if boxes:
             seen = parse(np.stack([np.array(fit_picture(picture.crop(box), size)) for box in boxes]))
-            squares = [square for ids, box in zip(seen, boxes, strict=True) if (square := as_portrait(ids, box)) is not None]
+            found = [as_portrait(ids, box) for ids, box in zip(seen, boxes, strict=True)]
+            squares = [square for square in found if square is not None and square.side >= MIN_SIDE]
     return squares

@@ -53,9 +53,10 @@ def segment_picture(segmenter: FaceSegmenter, picture, crop: bool = False) -> Se
     picture = to_rgb_picture(picture)
     size = segmenter.config.image_size
     probabilities = class_probabilities(segmenter, picture)
-    if not crop or is_portrait(probabilities.argmax(0).astype(np.uint8), *picture.size):
+    ids = probabilities.argmax(0).astype(np.uint8)
+    if not crop or is_portrait(ids, *picture.size):
         return to_segmentation(probabilities, picture)
-    box = find_portrait(lambda pictures: class_ids(segmenter, pictures), picture, size)
+    box = find_portrait(lambda pictures: class_ids(segmenter, pictures), picture, ids, size)
     if box in (None, (0, 0, *picture.size)):
         return to_segmentation(probabilities, picture)._replace(has_face=box is not None)
     part = picture.crop(box)

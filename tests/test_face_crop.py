@@ -31,6 +31,14 @@ def exact_parser(calls: list | None = None):
     return parse
 
 
+def find(picture: Image.Image, size: int, calls: list | None = None) -> tuple[int, int, int, int] | None:
+    return find_portrait(exact_parser(calls), picture, whole_map(picture, size), size)
+
+
+def whole_map(picture: Image.Image, size: int) -> np.ndarray:
+    return exact_parser()(np.asarray(fit_picture(picture, size))[None])[0]
+
+
 def draw_full(mask: Mask, width: int, height: int, box: tuple[int, int, int]) -> Image.Image:
     """The mask's colours at (left, top, side) on a canvas in the colour of the background."""
     left, top, side = box
@@ -55,26 +63,25 @@ def test_a_face_on_a_canvas_is_cropped_as_its_portrait(size, box):
         left, top, side = box
         calls = []
         picture = draw_full(mask, *size, box)
-        whole = exact_parser()(np.asarray(fit_picture(picture, 128))[None])[0]
-        assert not is_portrait(whole, *size)
-        found = find_portrait(exact_parser(calls), picture, 128)
+        assert not is_portrait(whole_map(picture, 128), *size)
+        found = find(picture, 128, calls)
         assert overlap(found, (left, top, left + side, top + side)) > 0.6
         assert 0 <= found[0] < found[2] <= size[0] and 0 <= found[1] < found[3] <= size[1]
-        assert {shape[1:3] for shape in calls} == {(64, 64), (128, 128)} and max(shape[0] for shape in calls) <= 16
+        assert {shape[1:3] for shape in calls} <= {(64, 64), (128, 128)} and max(shape[0] for shape in calls) <= 16
 
 
 def test_the_larger_of_two_faces_is_taken():
     picture = draw_full(FACES[0], 1000, 700, (500, 150, 450))
     small = draw_full(FACES[1], 160, 160, (0, 0, 160))
     picture.paste(small, (60, 80))
-    assert overlap(find_portrait(exact_parser(), picture, 128), (500, 150, 950, 600)) > 0.6
+    assert overlap(find(picture, 128), (500, 150, 950, 600)) > 0.6
 
 
 def test_nothing_is_found_where_nothing_is():
     flat = Image.new("RGB", (300, 200), tuple(PALETTE[BACKGROUND].tolist()))
-    assert find_portrait(exact_parser(), flat, 64) is None
+    assert find(flat, 64) is None
     noise = Image.fromarray(PALETTE[np.random.default_rng(0).integers(0, 7, (200, 300))])
-    assert find_portrait(exact_parser(), noise, 64) is None
+    assert find(noise, 64) is None
     assert faces_in(np.full((64, 64), HAIR, np.uint8)) == []
     assert faces_in(np.full((64, 64), FACE, np.uint8))[0].doubt > 5
 
@@ -82,7 +89,7 @@ def test_nothing_is_found_where_nothing_is():
 @pytest.mark.parametrize("size", [(8, 8), (8, 900), (2000, 9), (33, 31)])
 def test_odd_sizes_are_no_trouble(size):
     noise = np.random.default_rng(0).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
-    box = find_portrait(exact_parser(), Image.fromarray(noise), 32)
+    box = find(Image.fromarray(noise), 32)
     assert box is None or (0 <= box[0] < box[2] <= size[0] and 0 <= box[1] < box[3] <= size[1])
 
 

@@ -4,7 +4,8 @@ accelerate launch -m train.label_dataset --train_data_dir PICTURES --output_dir 
     --pretrained_model_name_or_path runs/segmenter/model
 
 Does what `aniface segment` does, by all processes of the launch: each takes its share of the pictures, and one list tells what failed, one
-how sure the segmenter is of each mask. Run again, it goes on where it stopped. Machines must share the output folder.
+how sure the segmenter is of each mask. Run again, it goes on where it stopped. Machines must share the output folder. On CPUs each process
+works on one thread, so that the masks do not depend on how many there are: start one a core.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ from __future__ import annotations
 import argparse
 from datetime import timedelta
 from pathlib import Path
+
+import torch
 
 from aniface.folders import list_pictures
 from aniface.labelling import label_pictures
@@ -30,6 +33,7 @@ def main() -> None:
     parser.add_argument("--labelme", action="store_true", help="also write NAME.json, to correct masks in labelme")
     args = parser.parse_args()
     keep_large_buffers()
+    torch.set_num_threads(1)  # the last bits of a sum depend on it, and with them now and then a pixel on a border
     state = join_processes(timeout=timedelta(days=30))  # processes wait for the slowest one
     folder, output = Path(args.train_data_dir), Path(args.output_dir)
     if not folder.is_dir():
