@@ -63,7 +63,7 @@ def list_conversions(source: Path, target: Path) -> list[tuple[Path, Path]]:
     Raises:
         InputError: the folder holds neither, or two files would become the same.
     """
-    files = sorted(path for path in source.iterdir() if path.is_file())
+    files = sorted(path for path in source.iterdir() if path.is_file() and not path.name.startswith("."))
     found, ending = [path for path in files if path.suffix.lower() == ".json"], ".png"
     if not found:
         found = [path for path in files if path.suffix.lower() in MASK_ENDINGS and not path.name.endswith(".crop.png")]

@@ -54,6 +54,8 @@ def label_pictures(
         wait_for_everyone: returns when all processes have called it.
     """
     if process == 0:
+        for half_written in output.glob(".aniface-*"):  # by a run that was killed, see `write_atomically`
+            half_written.unlink()
         collect(output, keep=resume)
     wait_for_everyone()
     with (output / f".journal-{process:05d}.csv").open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:

@@ -100,7 +100,7 @@ def test_segment_a_folder_resumes_and_reports(tmp_path, toy_picture, capsys):
     for name in "abc":
         Image.fromarray(toy_picture[::4, ::4]).save(pictures / f"{name}.png")
     (pictures / "broken.png").write_bytes((pictures / "a.png").read_bytes()[:200])
-    assert main(["segment", str(pictures), "-o", str(masks)]) == 1
+    assert main(["segment", str(pictures), "-o", str(masks), "--no-crop"]) == 1
     assert sorted(p.name for p in masks.iterdir()) == ["a.png", "b.png", "c.png", "confidence.csv", "failed.txt"]
     failed = (masks / "failed.txt").read_text()
     assert failed.startswith("broken.png\t") and failed.count("\n") == 1
@@ -108,7 +108,7 @@ def test_segment_a_folder_resumes_and_reports(tmp_path, toy_picture, capsys):
     (masks / "b.png").unlink()
     (masks / "a.png").write_bytes(b"kept")
     (pictures / "broken.png").unlink()
-    assert main(["segment", str(pictures), "-o", str(masks), "--resume"]) == 0
+    assert main(["segment", str(pictures), "-o", str(masks), "--no-crop", "--resume"]) == 0
     assert (masks / "a.png").read_bytes() == b"kept" and (masks / "b.png").read_bytes() == before
     assert not (masks / "failed.txt").exists()
 

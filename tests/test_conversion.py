@@ -78,6 +78,8 @@ def test_wrong_pairs(tmp_path, capsys, toy_mask):
     toy_mask.save(tmp_path / "m.png")
     (tmp_path / "empty").mkdir()
     (tmp_path / "same").mkdir()
+    (tmp_path / "one").mkdir()
+    toy_mask.save(tmp_path / "one" / "m.png")
     for ending in (".png", ".bmp"):
         toy_mask.to_image().save(tmp_path / "same" / f"m{ending}")
     for source, target, message in (
@@ -86,7 +88,7 @@ def test_wrong_pairs(tmp_path, capsys, toy_mask):
         ("m.json", "n.json", "m.json -> n.json: expected a .json to a .png"),
         ("empty", "out", "holds neither labelme files (.json) nor masks"),
         ("same", "out", "m.bmp and m.png would both become m.json"),
-        ("same", "m.png", "cannot be made a folder"),
+        ("one", "m.png", "cannot be made a folder"),
     ):
         assert main(["convert", "labelme", str(tmp_path / source), str(tmp_path / target)]) == 2
         error = capsys.readouterr().err.strip()
