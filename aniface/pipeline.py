@@ -21,6 +21,7 @@ from .models.network import HUB_OPTIONS, check_model_path, check_pipeline, loadi
 from .models.painter import FacePainter
 from .models.segmenter import FaceSegmenter
 from .models.style_encoder import StyleEncoder, region_means
+from .precision import bf16_pays
 from .processing import fit_picture, mask_one_hot, pixels_from_uint8, to_pil, to_rgb_picture
 from .random_masks import MaskSampler
 from .segmentation import segment_picture
@@ -82,6 +83,10 @@ class AnifacePipeline(DiffusionPipeline):
         painter: mask and styles -> portrait.
         mask_denoiser: noise -> mask. Optional: without it random masks are bent start masks.
         mask_scheduler: the noise levels of the mask denoiser.
+
+    Attributes:
+        bf16: whether the painter computes in bfloat16, which changes a picture by 0.2 of 255 levels on average. None, the default: on
+            CPUs with instructions for it, where that is faster.
     """
 
     _optional_components = ["mask_denoiser", "mask_scheduler"]
@@ -100,6 +105,7 @@ class AnifacePipeline(DiffusionPipeline):
         self.register_modules(mask_denoiser=mask_denoiser, mask_scheduler=mask_scheduler)
         for network in self.networks.values():
             lay_out_weights(network.eval())
+        self.bf16: bool | None = None
 
     @property
     def networks(self) -> dict[str, torch.nn.Module]:
@@ -325,7 +331,10 @@ class AnifacePipeline(DiffusionPipeline):
     @torch.inference_mode()
     def paint_style(self, layout: torch.Tensor, style: Style, size: int | None = None) -> torch.Tensor:
         """Paint: (1, 3, S, S) in [-1, 1], at the painter's finest resolution or `size`."""
-        return self.painter(layout, style.codes, style.colours, style.known, size=size).clamp(-1, 1)
+        bf16 = bf16_pays(self.device) if self.bf16 is None else self.bf16
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=bf16):
+            painted = self.painter(layout, style.codes, style.colours, style.known, size=size)
+        return painted.float().clamp(-1, 1)
 
     def _painted_colours(self, style: Style, layout: torch.Tensor) -> torch.Tensor:
         """(1, 5, 3) mean colours of the style regions in a preview of half the resolution."""

@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from aniface import AnifacePipeline, InputError, Mask
+from aniface import AnifacePipeline, InputError, Mask, precision
 from aniface.hair import HAIR_COLORS
 from aniface.labels import EYE, FACE, HAIR, MOUTH
 from aniface.metrics import confusion, iou_per_class
@@ -198,3 +198,23 @@ def test_scribbles_give_sane_pictures(bundled):
     distances = torch.cdist(torch.stack(means), torch.stack(means))
     assert (distances + 100 * torch.eye(100)).min() > 0.05  # no two alike
     assert np.mean(followed) > 0.6
+
+
+def test_bf16_changes_next_to_nothing(bundled, toy_mask):
+    pictures = []
+    try:
+        for bundled.bf16 in (False, True):
+            pictures.append(np.asarray(bundled(toy_mask, hair_color="pink").images[0], float))
+    finally:
+        bundled.bf16 = None
+    difference = abs(pictures[0] - pictures[1])
+    assert 0 < difference.mean() < 1 and np.percentile(difference, 99) <= 4
+
+
+def test_precision_follows_the_cpu(monkeypatch):
+    for name in precision.INSTRUCTIONS:
+        assert callable(getattr(torch.cpu, name))  # if torch renames them, bf16 would silently never be used
+        monkeypatch.setattr(torch.cpu, name, lambda: False)
+    assert not precision.bf16_pays(torch.device("cpu"))
+    monkeypatch.setattr(torch.cpu, precision.INSTRUCTIONS[0], lambda: True)
+    assert precision.bf16_pays(torch.device("cpu")) and not precision.bf16_pays(torch.device("cuda"))
