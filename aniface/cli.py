@@ -333,10 +333,11 @@ def run_convert(args) -> None:
 
 def run_evaluate(args) -> None:
     target = check_output(args.output) if args.output else None
-    from .folders import find_items, split_items
+    from .folders import Item, find_items, split_items
     from .reports import markdown_table
 
-    items, others = find_items(args.data_dir, args.masks_dir), []
+    items = find_items(args.data_dir, args.masks_dir)
+    others: list[Item] = []
     if args.holdout:
         others, items = split_items(items, args.holdout, args.holdout_seed)
         others = others[:: max(1, len(others) // max(1, args.train_pictures))]

@@ -11,6 +11,7 @@ import os
 import tempfile
 import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageSequence, UnidentifiedImageError
@@ -89,9 +90,9 @@ def open_picture(path: str | os.PathLike, what: str = "picture") -> Image.Image:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            image = Image.open(path, formats=("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF"))
-            check_size(*image.size, what=f"{path}")
-            image = next(ImageSequence.Iterator(image)).copy()
+            file = Image.open(path, formats=("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF"))
+            check_size(*file.size, what=f"{path}")
+            image = next(ImageSequence.Iterator(file)).copy()
             image.load()
     except InputError:
         raise
@@ -398,12 +399,12 @@ def mask_to_labelme(mask: Mask, image_path: str = "") -> dict:
     Regions are drawn from the largest outline to the smallest: a region that lies in a hole of another has the smaller outline, so
     it comes later and lies on top.
     """
-    outlines = []
+    outlines: list[tuple[float, int, int, list[tuple[int, int]]]] = []
     for label, start in region_starts(mask.ids):
         outline = trace_outline(mask.ids, start)
         outlines.append((polygon_area(outline), len(outlines), label, outline))
     outlines.sort(key=lambda item: (-item[0], item[1]))
-    shapes = [
+    shapes: list[dict[str, Any]] = [
         {
             "label": LABELS[label],
             "points": [[float(x), float(y)] for x, y in outline],

@@ -149,8 +149,9 @@ class AnifacePipeline(DiffusionPipeline):
         picture = to_rgb_picture(picture)
         size = self.segmenter.config.image_size
         probabilities = self.segmenter.predict(self._pixels(picture, size), average_mirrored=True)[0].cpu().numpy()
-        left, top, right, bottom = letterbox_window(*picture.size, size)
-        return Mask(resized_argmax(probabilities[:, top:bottom, left:right], *picture.size))
+        width, height = picture.size
+        left, top, right, bottom = letterbox_window(width, height, size)
+        return Mask(resized_argmax(probabilities[:, top:bottom, left:right], width, height))
 
     def random_mask(self, seed: int = 0, n: int | None = None) -> Mask | list[Mask]:
         """A face that nobody drew, 512x512; the same for the same seed.
@@ -287,7 +288,9 @@ class AnifacePipeline(DiffusionPipeline):
         size = self.style_encoder.config.image_size
         pixels = self._pixels(picture, size)
         layout = mask_one_hot(self.segment(picture), size).to(self.device)
-        return SeenStyle(*self.style_encoder(pixels, layout), *region_means(pixels, layout))
+        mean, log_variance = self.style_encoder(pixels, layout)
+        colours, present = region_means(pixels, layout)
+        return SeenStyle(mean, log_variance, colours, present)
 
     @torch.inference_mode()
     def choose_style(

@@ -5,6 +5,9 @@ accelerate launch -m train.train_segmenter --train_data_dir PICTURES --masks_dir
 
 from __future__ import annotations
 
+from functools import reduce
+from operator import add
+
 import numpy as np
 import torch
 from PIL import Image
@@ -67,7 +70,7 @@ def validate(model: FaceSegmenter, pictures: np.ndarray, masks: np.ndarray) -> t
     """Scores on held-out pairs and a sheet of true and guessed masks (never the pictures)."""
     guesses = predict(model, pictures)
     sheet = contact_sheet([[PALETTE[t] for t in masks[:8]], [PALETTE[g] for g in guesses[:8]]])
-    return segmentation_scores(sum(confusion(t, g) for t, g in zip(masks, guesses, strict=True))), sheet
+    return segmentation_scores(reduce(add, (confusion(t, g) for t, g in zip(masks, guesses, strict=True)))), sheet
 
 
 def main() -> None:

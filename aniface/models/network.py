@@ -8,9 +8,10 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Self
 
 import diffusers
-from diffusers import ConfigMixin, ModelMixin, SchedulerMixin
+from diffusers import ConfigMixin, DiffusionPipeline, ModelMixin, SchedulerMixin
 from huggingface_hub import hf_hub_download
 from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
@@ -57,7 +58,7 @@ def check_config(cls: type, config: dict, what: str) -> None:
     saved_as = config.get("_class_name", cls.__name__)
     if saved_as != cls.__name__:
         raise InputError(f"{what}: is a {saved_as}; expected a {cls.__name__}")
-    known = inspect.signature(cls.__init__).parameters
+    known = inspect.signature(cls).parameters
     unknown = sorted(key for key in config if key not in known and not key.startswith("_"))
     if unknown:
         raise InputError(
@@ -101,7 +102,7 @@ def component_of(cls: type, index: dict) -> str | None:
     return next((name for name, entry in index.items() if isinstance(entry, list) and entry[-1] == cls.__name__), None)
 
 
-def check_pipeline(cls: type, path: str, **options) -> None:
+def check_pipeline(cls: type[DiffusionPipeline], path: str, **options) -> None:
     """Refuse a pipeline of another class, with unknown components, or with components that are no networks of aniface.
 
     The last matters for safety as well: a model_index.json names the classes that are made.
@@ -128,7 +129,7 @@ class Network(ModelMixin, ConfigMixin):
     """The base of every network of aniface: a torch module that saves itself as config.json and safetensors."""
 
     @classmethod
-    def from_pretrained(cls, pretrained_model_name_or_path: str | os.PathLike | None = None, **kwargs) -> Network:
+    def from_pretrained(cls, pretrained_model_name_or_path: str | os.PathLike | None = None, **kwargs) -> Self:
         """Load a network.
 
         Args:
@@ -163,7 +164,7 @@ class Network(ModelMixin, ConfigMixin):
             if keys:
                 more = f" and {len(keys) - 1} more" if len(keys) > 1 else ""
                 raise InputError(f"{what}: the weights of {cls.__name__} {verb} {min(keys)}{more}; get the whole model again")
-        return (network, info) if wants_info else network
+        return (network, info) if wants_info else network  # type: ignore[return-value]  # a pair for diffusers, which asks for it
 
     @classmethod
     def _place_in(cls, path: str, options: dict) -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 from types import SimpleNamespace
+from typing import Any
 
 import gradio as gr
 
@@ -67,7 +68,7 @@ def lay_out_map(ui, can_vary: bool) -> None:
 
 def lay_out_portrait(ui) -> None:
     """What was painted, in its three views."""
-    picture = {"interactive": False, "show_label": False}
+    picture: dict[str, Any] = {"interactive": False, "show_label": False}
     with gr.Tabs(elem_id="views") as ui.views:
         with gr.Tab("Portrait", id="portrait"):
             ui.portrait = gr.Image(label="Portrait", elem_id="portrait", format="png", buttons=["download", "fullscreen"], **picture)
@@ -126,5 +127,5 @@ def launch_studio(studio: gr.Blocks, host: str | None = None, port: int | None =
     """Queue and launch; blocks until stopped unless `prevent_thread_lock=True` is given."""
     gc.enable()  # commands that soon end run without it
     studio.queue(max_size=64)
-    kwargs = {"ssr_mode": False, "max_file_size": MAX_UPLOAD, "theme": theme(), "css": CSS, "footer_links": ["api"]} | kwargs
-    return studio.launch(server_name=host, server_port=port, **kwargs)
+    settings: dict[str, Any] = {"ssr_mode": False, "max_file_size": MAX_UPLOAD, "theme": theme(), "css": CSS, "footer_links": ["api"]}
+    return studio.launch(server_name=host, server_port=port, **settings | kwargs)

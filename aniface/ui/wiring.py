@@ -88,9 +88,7 @@ def title_of(recipe: Recipe) -> str:
 def before_and_after(session: Session):
     """The two pictures of the slider: the edited picture, or the last one, or at first the map itself; and the portrait."""
     before = session.base.picture if session.base else session.before
-    if before is None:
-        before = decode_mask(session.history[0][0].drawing).to_rgb()
-    return before, session.picture
+    return decode_mask(session.history[0][0].drawing).to_rgb() if before is None else before, session.picture
 
 
 def wire_look(ui, after_change) -> None:
