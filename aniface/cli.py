@@ -12,7 +12,7 @@ import os
 import sys
 from pathlib import Path
 
-from .labels import InputError, Mask, mask_to_labelme, open_picture, write_atomically
+from .labels import InputError, Mask, check_target, mask_to_labelme, open_picture, write_atomically
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -142,11 +142,7 @@ def load_pipeline(model: str | None):
 
 def check_output(path: str) -> Path:
     """An output file's path, refused before any work is done if its folder cannot take it."""
-    target = Path(path)
-    if target.is_dir():
-        raise InputError(f"{target}: is a folder; expected the name of a file to write")
-    if not target.parent.is_dir():
-        raise InputError(f"{target.parent}: no such folder; make it first or choose another place for {target.name}")
+    target = check_target(path)
     if not os.access(target.parent, os.W_OK, effective_ids=os.access in os.supports_effective_ids):
         raise InputError(f"{target.parent}: may not be written; choose a folder you may write to")
     return target

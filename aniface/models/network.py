@@ -5,15 +5,19 @@ from __future__ import annotations
 import inspect
 import json
 import os
+import reprlib
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import diffusers
+import torch
 from diffusers import ConfigMixin, DiffusionPipeline, ModelMixin, SchedulerMixin
 from huggingface_hub import hf_hub_download
 from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+from torch.nn.modules.module import register_module_buffer_registration_hook, register_module_parameter_registration_hook
 
 import aniface
 
@@ -22,6 +26,8 @@ from ..labels import InputError
 BUNDLED_WEIGHTS = Path(__file__).parents[1] / "weights" / "aniface-512"
 INDEX = "model_index.json"
 PICKLES = {".bin", ".pt", ".pth", ".ckpt", ".pkl"}
+MAX_WEIGHTS, MAX_TENSORS = 250_000_000, 4096
+MAX_TIMESTEPS = 100_000
 HUB_OPTIONS = ("cache_dir", "force_download", "proxies", "local_files_only", "token", "revision")
 
 
@@ -48,7 +54,7 @@ def loading(what: str) -> Iterator[None]:
         yield
     except InputError:
         raise
-    except (OSError, ValueError, TypeError, RuntimeError, KeyError, AttributeError, ImportError) as error:
+    except Exception as error:  # files from outside make diffusers and torch raise all kinds
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise InputError(f"{what}: the model cannot be loaded ({reason})") from error
 
@@ -65,6 +71,45 @@ def check_config(cls: type, config: dict, what: str) -> None:
             f"{what}: has {', '.join(unknown)}, which {cls.__name__} of aniface {aniface.__version__} does not know; "
             "if a newer aniface made it, upgrade: pip install -U aniface"
         )
+
+
+@contextmanager
+def bounded(what: str) -> Iterator[None]:
+    """Networks that are made inside, by this thread, may have MAX_WEIGHTS numbers in MAX_TENSORS tensors."""
+    thread, weights, tensors = threading.get_ident(), 0, 0
+
+    def count(module: torch.nn.Module, name: str, tensor: torch.Tensor | None) -> None:
+        nonlocal weights, tensors
+        if tensor is None or threading.get_ident() != thread:
+            return
+        weights, tensors = weights + tensor.numel(), tensors + 1
+        if weights > MAX_WEIGHTS or tensors > MAX_TENSORS:
+            raise InputError(
+                f"{what}: its config.json makes a network of more than {MAX_WEIGHTS // 10**6} million weights or {MAX_TENSORS} tensors; "
+                "get the whole model again"
+            )
+
+    hooks = [register_module_parameter_registration_hook(count), register_module_buffer_registration_hook(count)]
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+def check_extent(cls: type[Network], config: dict, what: str) -> None:
+    """Refuse the configuration of a network that is too large, before it takes any memory."""
+    settings = {key: value for key, value in config.items() if not key.startswith("_")}
+    with bounded(what), torch.device("meta"):
+        cls(**settings)
+
+
+def check_scheduler(config: dict, what: str) -> None:
+    """Refuse noise levels of which there are too many to hold."""
+    for key, value in config.items():
+        size = len(value) if isinstance(value, (list, dict, str)) else value
+        if isinstance(size, (int, float)) and not abs(size) <= MAX_TIMESTEPS:
+            raise InputError(f"{what}: {key} is {reprlib.repr(value)}; expected at most {MAX_TIMESTEPS}")
 
 
 def check_weight_files(folder: Path, what: str) -> None:
@@ -90,7 +135,7 @@ def read_index(path: str, **options) -> dict | None:
         return None
     try:
         index = json.loads(file.read_text(encoding="utf-8"))
-    except ValueError:
+    except (ValueError, RecursionError):
         index = None
     if not isinstance(index, dict):
         raise InputError(f"{path}: its {INDEX} is not a JSON object; get the whole model again")
@@ -117,11 +162,13 @@ def check_pipeline(cls: type[DiffusionPipeline], path: str, **options) -> None:
             continue
         library, kind = entry if isinstance(entry, list) and len(entry) == 2 else (None, None)
         home, base = {"aniface": (aniface, ModelMixin), "diffusers": (diffusers, SchedulerMixin)}.get(str(library), (None, None))
-        made = getattr(home, str(kind), None)
+        made: Any = getattr(home, str(kind), None)
+        if isinstance(made, type) and issubclass(made, SchedulerMixin):
+            check_scheduler(made.load_config(path, subfolder=name, **options), f"{path}/{name}")
         if not (isinstance(made, type) and issubclass(made, base)):
             raise InputError(
-                f'{what}: {name} is {entry}; expected ["aniface", CLASS], a network that aniface {aniface.__version__} has, or a scheduler '
-                "of diffusers"
+                f'{what}: {name} is {reprlib.repr(entry)}; expected ["aniface", CLASS], a network that '
+                f"aniface {aniface.__version__} has, or a scheduler of diffusers"
             )
 
 
@@ -155,7 +202,9 @@ class Network(ModelMixin, ConfigMixin):
         kwargs.setdefault("low_cpu_mem_usage", False)
         wants_info = kwargs.pop("output_loading_info", False)
         with loading(what):
-            check_config(cls, cls.load_config(path, subfolder=kwargs["subfolder"], **options), what)
+            config = cls.load_config(path, subfolder=kwargs["subfolder"], **options)
+            check_config(cls, config, what)
+            check_extent(cls, config, what)
             network, info = super().from_pretrained(path, output_loading_info=True, ignore_mismatched_sizes=True, **kwargs)
         if info["mismatched_keys"]:
             key, found, expected = info["mismatched_keys"][0]
