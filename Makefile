@@ -18,6 +18,10 @@ test-slow: $(VENV)/.installed-dev
 coverage: $(VENV)/.installed-dev browser
 	$(BIN)/python -m pytest --cov=aniface --cov-report=term:skip-covered --cov-fail-under=85
 
+# Ten thousand hostile inputs for every reader of outside data: an hour and a half.
+fuzz: $(VENV)/.installed-dev
+	$(BIN)/python -m tests.fuzz -n 10000
+
 # Every command of the guides is parsed, every Python line compiled, every link followed.
 docs-check: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest tests/test_docs.py

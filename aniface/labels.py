@@ -137,6 +137,7 @@ def open_picture(path: str | os.PathLike, what: str = "picture") -> Image.Image:
     check_file(path, f"a {what} file (PNG, JPEG, WebP, ...)")
     try:
         with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of damaged metadata: what matters is whether the pixels can be read
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             file = Image.open(path, formats=("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF"))
             check_size(*file.size, what=f"{path}")

@@ -15,6 +15,7 @@ from typing import Any, Self
 import diffusers
 import torch
 from diffusers import ConfigMixin, DiffusionPipeline, ModelMixin, SchedulerMixin
+from diffusers.utils import logging as diffusers_logging
 from huggingface_hub import hf_hub_download
 from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 from torch.nn.modules.module import register_module_buffer_registration_hook, register_module_parameter_registration_hook
@@ -50,6 +51,8 @@ def check_model_path(path: str | os.PathLike | None) -> str:
 @contextmanager
 def loading(what: str) -> Iterator[None]:
     """What goes wrong inside while a model is loaded becomes one line."""
+    told = diffusers_logging.get_verbosity()
+    diffusers_logging.set_verbosity_error()  # it tells of weights that do not fit in hundreds of lines
     try:
         yield
     except InputError:
@@ -57,6 +60,8 @@ def loading(what: str) -> Iterator[None]:
     except Exception as error:  # files from outside make diffusers and torch raise all kinds
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise InputError(f"{what}: the model cannot be loaded ({reason})") from error
+    finally:
+        diffusers_logging.set_verbosity(told)
 
 
 def check_config(cls: type, config: dict, what: str) -> None:
@@ -163,13 +168,14 @@ def check_pipeline(cls: type[DiffusionPipeline], path: str, **options) -> None:
         library, kind = entry if isinstance(entry, list) and len(entry) == 2 else (None, None)
         home, base = {"aniface": (aniface, ModelMixin), "diffusers": (diffusers, SchedulerMixin)}.get(str(library), (None, None))
         made: Any = getattr(home, str(kind), None)
-        if isinstance(made, type) and issubclass(made, SchedulerMixin):
-            check_scheduler(made.load_config(path, subfolder=name, **options), f"{path}/{name}")
         if not (isinstance(made, type) and issubclass(made, base)):
             raise InputError(
                 f'{what}: {name} is {reprlib.repr(entry)}; expected ["aniface", CLASS], a network that '
                 f"aniface {aniface.__version__} has, or a scheduler of diffusers"
             )
+        if base is SchedulerMixin:
+            scheduler: Any = made
+            check_scheduler(scheduler.load_config(path, subfolder=name, **options), f"{path}/{name}")
 
 
 class Network(ModelMixin, ConfigMixin):
