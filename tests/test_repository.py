@@ -12,7 +12,7 @@ from huggingface_hub import ModelCard
 
 from aniface.cli import build_parser
 from aniface.labels import HEX_PALETTE, LABELS
-from train.fill_cards import CARDS, SHIPPED, filled
+from train.fill_cards import CARDS, SHIPPED, SUMS, checksums, filled
 
 ROOT = Path(__file__).parents[1]
 
@@ -45,6 +45,11 @@ def test_a_cards_index_tells_the_evaluated_figures():
 
 def test_the_shipped_card_is_the_pipelines():
     assert SHIPPED.read_bytes() == (CARDS / "pipeline.md").read_bytes()
+
+
+def test_the_shipped_files_have_their_checksums():
+    assert SUMS.read_text(encoding="utf-8") == checksums(), "if they were meant to change, run: python -m train.fill_cards"
+    assert len(re.findall(r"^[0-9a-f]{64}  [\w/]+\.safetensors$", SUMS.read_text(encoding="utf-8"), flags=re.MULTILINE)) == 5
 
 
 def test_measured_figures_hold_what_is_promised():
