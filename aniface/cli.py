@@ -348,10 +348,12 @@ def run_evaluate(args) -> None:
 
 def measure(args, pipe, items: list, others: list) -> dict:
     """The report that `aniface evaluate` was asked for."""
-    from .evaluation import evaluate_painter, evaluate_segmenter
+    from .evaluation import evaluate_painter
     from .features import PictureFeatures
 
     if args.network == "segmenter":
+        from .segmentation_evaluation import evaluate_segmenter
+
         return evaluate_segmenter(pipe, items)
     features = PictureFeatures.choose(pipe, args.features)
     if args.network == "painter":

@@ -6,7 +6,9 @@ import inspect
 import tempfile
 from pathlib import Path
 
+import torch
 from huggingface_hub import HfApi, ModelCard, ModelCardData
+from safetensors.torch import load_file
 
 from .models.network import BUNDLED_WEIGHTS, Network, component_of, read_index
 
@@ -55,6 +57,24 @@ def card_text(model, repo_id: str) -> str:
     return f"---\n{data.to_yaml()}\n---\n\n{text}"
 
 
+def shipped_card(repo_id: str) -> str:
+    """The card of the pipeline inside the package, for a repository that holds just that pipeline."""
+    text = (BUNDLED_WEIGHTS / "README.md").read_text(encoding="utf-8")
+    return text.replace("AnifacePipeline.from_pretrained()", f'AnifacePipeline.from_pretrained("{repo_id}")')
+
+
+def is_as_shipped(folder: Path) -> bool:
+    """Whether a saved pipeline holds the weights inside the package, in whatever precision, and nothing else."""
+    shipped, saved = ({path.relative_to(root): path for path in root.rglob("*.safetensors")} for root in (BUNDLED_WEIGHTS, folder))
+    if shipped.keys() != saved.keys():
+        return False
+    for name, path in shipped.items():
+        ours, theirs = load_file(path), load_file(saved[name])
+        if ours.keys() != theirs.keys() or not all(torch.equal(ours[key].float(), theirs[key].float()) for key in ours):
+            return False
+    return True
+
+
 def push(
     model,
     repo_id: str,
@@ -85,6 +105,7 @@ def push(
     with tempfile.TemporaryDirectory() as folder:
         model.save_pretrained(folder, variant=variant)
         if not api.file_exists(repo_id, "README.md", revision=revision):
-            ModelCard(card_text(model, repo_id)).save(Path(folder) / "README.md")
+            text = shipped_card(repo_id) if is_as_shipped(Path(folder)) else card_text(model, repo_id)
+            ModelCard(text).save(Path(folder) / "README.md")
         message = message or f"Add {type(model).__name__}"
         return api.upload_folder(repo_id=repo_id, folder_path=folder, commit_message=message, revision=revision).commit_url

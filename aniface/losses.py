@@ -41,6 +41,18 @@ def segmentation_loss(logits: torch.Tensor, ids: torch.Tensor, class_weights: to
     return entropy + dice.mean()
 
 
+def self_training_loss(logits: torch.Tensor, teacher: torch.Tensor, threshold: float = 0.8) -> torch.Tensor:
+    """Cross-entropy with the teacher's choice where it is sure; pixels where it is not count nothing (FixMatch, Sohn et al. 2020).
+
+    Args:
+        logits: (B, C, H, W) of the student, which saw the picture changed.
+        teacher: (B, C, H, W) probabilities of the teacher, which saw it as it is.
+        threshold: probability from which on the teacher is sure.
+    """
+    confidence, ids = teacher.max(1)
+    return (F.cross_entropy(logits, ids, reduction="none") * (confidence >= threshold)).mean()
+
+
 def vae_divergence(mean: torch.Tensor, log_variance: torch.Tensor) -> torch.Tensor:
     """KL divergence of N(mean, exp(log_variance)) from N(0, I), summed over a code, averaged over the codes (Kingma & Welling 2014).
 

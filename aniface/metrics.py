@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .labels import LABELS, NUM_LABELS
+from .labels import LABELS, NUM_LABELS, regions
 
 
 def confusion(truth: np.ndarray, guess: np.ndarray) -> np.ndarray:
@@ -25,6 +25,56 @@ def segmentation_scores(counts: np.ndarray) -> dict[str, float]:
     iou = iou_per_class(counts)
     scores = {name: float(value) for name, value in zip(LABELS, iou, strict=True)}
     return scores | {"miou": float(np.nanmean(iou)), "pixel_accuracy": float(np.diag(counts).sum() / counts.sum())}
+
+
+def border_counts(truth: np.ndarray, guess: np.ndarray, tolerance: int = 3) -> np.ndarray:
+    """What a boundary F1 score is made of, summed over the classes, for two (H, W) masks.
+
+    Returns:
+        (4,) true border pixels within `tolerance` pixels (8-neighbour steps) of a guessed one of their class, all true border pixels,
+        and the same for the guessed ones.
+    """
+    counts = np.zeros(4, np.int64)
+    for index in range(NUM_LABELS):
+        true, guessed = _border(truth == index), _border(guess == index)
+        counts += (true & _widened(guessed, tolerance)).sum(), true.sum(), (guessed & _widened(true, tolerance)).sum(), guessed.sum()
+    return counts
+
+
+def f1_score(counts: np.ndarray) -> float:
+    """Harmonic mean of recall and precision from summed `border_counts` (Csurka et al. 2013, "What is a good evaluation measure for
+    semantic segmentation?", section 3.2, over all classes and pictures together)."""
+    recall, precision = counts[0] / max(1, counts[1]), counts[2] / max(1, counts[3])
+    return float(2 * recall * precision / max(recall + precision, 1e-12))
+
+
+def _border(inside: np.ndarray) -> np.ndarray:
+    """Pixels of a region that have a 4-neighbour outside it; the picture's rim is no border."""
+    padded = np.pad(inside, 1, mode="edge")
+    return inside & ~(padded[:-2, 1:-1] & padded[2:, 1:-1] & padded[1:-1, :-2] & padded[1:-1, 2:])
+
+
+def _widened(inside: np.ndarray, by: int) -> np.ndarray:
+    """Everything within `by` 8-neighbour steps of what is inside."""
+    sums = np.pad(inside, ((by + 1, by), (by + 1, by))).cumsum(0, dtype=np.int32).cumsum(1, dtype=np.int32)
+    window = 2 * by + 1
+    return sums[window:, window:] - sums[:-window, window:] - sums[window:, :-window] + sums[:-window, :-window] > 0
+
+
+def specks(ids: np.ndarray, smallest: int = 64) -> int:
+    """How many 4-connected pieces of an (H, W) mask have fewer than `smallest` pixels."""
+    return int((np.bincount(regions(ids)[0].ravel()) < smallest).sum())
+
+
+def blockiness(ids: np.ndarray, block: int = 4) -> float:
+    """How much a mask's borders keep to a grid of `block` pixels: the share of border steps at the most frequent place of the grid, over
+    the share 1 / block that smooth borders have there. From 1, smooth, to `block`, all stairs; NaN for a mask of one class.
+    """
+    places = np.zeros(block, np.int64)
+    for across in (ids, ids.T):
+        steps = np.nonzero(across[:, 1:] != across[:, :-1])[1]
+        places += np.bincount(steps % block, minlength=block)
+    return float(places.max() / places.sum() * block) if places.any() else float("nan")
 
 
 def kernel_distance(real: np.ndarray, painted: np.ndarray) -> float:

@@ -5,7 +5,13 @@ from __future__ import annotations
 
 def markdown_table(report: dict) -> str:
     """A report as Markdown."""
-    tables = {"segmenter": segmenter_table, "painter": painter_table, "style": style_table, "masks": masks_table}
+    tables = {
+        "segmenter": segmenter_table,
+        "segmenters": segmenters_table,
+        "painter": painter_table,
+        "style": style_table,
+        "masks": masks_table,
+    }
     return tables[report["what"]](report)
 
 
@@ -14,13 +20,46 @@ def score_rows(scores: dict[str, dict], title: str) -> list[str]:
     columns = list(next(iter(scores.values())))
     lines = [f"| {title} | " + " | ".join(column.replace("_", " ") for column in columns) + " |", "|---" * (len(columns) + 1) + "|"]
     for name, row in scores.items():
-        lines.append(f"| {name.replace('_', ' ')} | " + " | ".join(f"{row[column]:.3f}" for column in columns) + " |")
+        lines.append(f"| {name.replace('_', ' ')} | " + " | ".join(number(row[column]) for column in columns) + " |")
     return lines
 
 
+def number(value: float) -> str:
+    """Shares with three digits, larger figures with one, counts with none."""
+    return str(value) if isinstance(value, int) else f"{value:.3f}" if abs(value) < 10 else f"{value:.1f}"
+
+
 def segmenter_table(report: dict) -> str:
+    specks, blockiness, whole = report["specks"], report["blockiness"], report["scores"]["miou"]
     lines = score_rows({"segmenter": report["scores"]}, f"{report['pictures']} pictures, {report['resolution']} px")
-    return "\n".join([*lines, "", speed_line(report)]) + "\n"
+    lines += [
+        "",
+        f"Specks (pieces of less than 64 pixels) a picture: {specks['segmented']:.1f}, annotated {specks['annotated']:.1f}. Blockiness of "
+        f"the borders (1 smooth, 4 stairs of four pixels): {blockiness['segmented']:.2f}, annotated {blockiness['annotated']:.2f}.",
+        "",
+    ]
+    changes = {name: {"mIoU": miou, "change": miou - whole} for name, miou in report["disturbed"].items()}
+    return "\n".join([*lines, *score_rows(changes, "disturbed pictures"), "", speed_line(report)]) + "\n"
+
+
+def segmenters_table(report: dict) -> str:
+    lines = [
+        f"Each trained for {report['minutes']:g} minutes on {report['threads']} thread{'s' * (report['threads'] != 1)} and measured on "
+        f"{report['pictures']} held-out portraits.",
+        "",
+    ]
+    rows = {
+        name: {
+            "annotations": run["annotations"],
+            "thousand pictures": run["thousand_pictures"],
+            **{key: run["scores"][key] for key in ("miou", "eye", "mouth", "hair", "boundary_f1")},
+            "specks": run["specks"]["segmented"],
+            "blockiness": run["blockiness"]["segmented"],
+            "ms": run["milliseconds"],
+        }
+        for name, run in report["runs"].items()
+    }
+    return "\n".join([*lines, *score_rows(rows, "segmenter")]) + "\n"
 
 
 def painter_table(report: dict) -> str:

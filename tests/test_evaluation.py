@@ -5,11 +5,13 @@ import json
 import pytest
 
 from aniface.cli import main
-from aniface.evaluation import evaluate_painter, evaluate_segmenter
+from aniface.evaluation import evaluate_painter
 from aniface.features import PictureFeatures
 from aniface.folders import find_items, split_items
 from aniface.reports import markdown_table
+from aniface.segmentation_evaluation import DISTURBANCES, evaluate_segmenter
 from aniface.style_evaluation import evaluate_style
+from benchmarks.segmenters import plan
 
 
 @pytest.fixture(scope="module")
@@ -20,7 +22,19 @@ def split(toy_folder):
 def test_segmenter_report(tiny, split):
     report = evaluate_segmenter(tiny, split[1])
     assert report["pictures"] == 4 and 0 <= report["scores"]["miou"] < 0.5  # untrained
-    assert f"{report['scores']['miou']:.3f}" in markdown_table(report)
+    assert set(report["disturbed"]) == set(DISTURBANCES) and 0 <= report["scores"]["boundary_f1"] < 1
+    table = markdown_table(report)
+    assert f"{report['scores']['miou']:.3f}" in table and "| JPEG quality 40 |" in table
+
+
+def test_a_table_of_segmenters_names_every_run(tiny, split):
+    measured = evaluate_segmenter(tiny, split[1])
+    runs = {name: run | {"thousand_pictures": 0.5} | measured for name, run in plan(60).items()}
+    assert [name for name in runs if "annotations" in name] == [
+        f"v4, {n} annotations{more}" for n in (25, 50) for more in ("", ", self-training")
+    ]
+    table = markdown_table({"what": "segmenters", "pictures": 4, "minutes": 10, "threads": 2, "runs": runs})
+    assert all(f"| {name} | " in table for name in ("v1", "v2", "v3", "v4", "v4, self-training")) and "on 2 threads" in table
 
 
 def test_painter_report(tiny, split):

@@ -72,6 +72,7 @@ def test_pushed_and_loaded_by_id_it_paints_the_same_also_offline(hub, tmp_path):
     assert b'"aniface",\n    "FacePainter"' in files["model_index.json"]
     card = files["README.md"].decode()
     assert "library_name: aniface" in card and 'from_pretrained("me/my-aniface")' in card and "non-commercial" in card
+    assert "## Results" in card and "model-index" in card  # unchanged weights keep their whole card
     assert not [name for name in files if name.endswith((".bin", ".pt", ".pkl"))]
     assert run(PAINT, "me/my-aniface", cache=tmp_path / "yours", endpoint=hub.url) == [mine]
     before = len(hub.requests)

@@ -52,3 +52,13 @@ def test_texture_loss_sees_noise_inside_only():
 def test_feature_and_low_pass_losses_are_zero_on_equals():
     x = [torch.randn(2, 3, 8, 8)]
     assert losses.feature_loss(x, x) == 0 and losses.low_pass_loss(x[0], x[0]) == 0
+
+
+def test_self_training_listens_to_a_sure_teacher_only():
+    logits = torch.zeros(1, 7, 4, 4, requires_grad=True)
+    teacher = torch.full((1, 7, 4, 4), 0.1 / 6)
+    teacher[:, 2] = 0.9
+    teacher[..., :2] = 1 / 7  # not sure in the left half
+    losses.self_training_loss(logits, teacher).backward()
+    assert not logits.grad[..., :2].any()
+    assert (logits.grad[:, 2, :, 2:] < 0).all() and (logits.grad[:, 3, :, 2:] > 0).all()

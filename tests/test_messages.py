@@ -252,6 +252,7 @@ def triggers(tmp: Path, pipe, tiny, face: Mask) -> Iterator:
     from train import fill_cards
     from train.dataset import make_masks
     from train.train_mask_diffusion import load_shares
+    from train.train_painter import loss_weights
 
     yield lambda: find_items(tmp / "nowhere")
     yield lambda: find_items(empty)
@@ -280,6 +281,7 @@ def triggers(tmp: Path, pipe, tiny, face: Mask) -> Iterator:
     yield lambda: script("label_dataset", "--train_data_dir", tmp / "nowhere", "--output_dir", tmp / "l")
     yield lambda: script("assemble_pipeline", "--output_dir", empty)
     yield lambda: fill_cards.read_results("nothing")
+    yield lambda: loss_weights(["speed=3"])
     with mock.patch.object(fill_cards, "CARDS", tmp / "cards"):
         (tmp / "cards" / "results").mkdir(parents=True)
         (tmp / "cards" / "results" / "painter.json").write_text('{"what": "painter"}')

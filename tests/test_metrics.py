@@ -5,7 +5,7 @@ import pytest
 from PIL import Image, ImageFilter
 
 from aniface.features import PictureFeatures
-from aniface.metrics import frechet_distance, hair_noise, kernel_distance
+from aniface.metrics import blockiness, border_counts, f1_score, frechet_distance, hair_noise, kernel_distance, specks
 
 
 def test_distances_of_equal_and_of_shifted_distributions():
@@ -44,3 +44,29 @@ def test_perceptual_distance_orders_changes(bundled, toy_mask):
     assert 0 < features.distance(picture, blurred) < features.distance(picture, Image.new("RGB", (512, 512)))
     assert features.distance(picture, other) > 0
     assert features.pooled([picture, other]).shape == (2, 448)
+
+
+def disc(size: int, radius: float) -> np.ndarray:
+    y, x = np.mgrid[:size, :size] - size / 2 + 0.5
+    return (x**2 + y**2 < radius**2).astype(np.uint8)
+
+
+def test_boundary_f1_falls_where_borders_part():
+    truth = disc(128, 40)
+    assert f1_score(border_counts(truth, truth)) == 1
+    assert f1_score(border_counts(truth, disc(128, 42))) == 1  # within the tolerance of three pixels
+    assert f1_score(border_counts(truth, disc(128, 50))) == 0
+    half = truth.copy()
+    half[:64] = disc(128, 50)[:64]
+    assert f1_score(border_counts(truth, half)) == pytest.approx(0.5, abs=0.1)
+
+
+def test_specks_and_blockiness_tell_noise_and_stairs():
+    smooth = disc(256, 90)
+    noisy = smooth.copy()
+    noisy[10:250:40, 20:220:40] = 5
+    assert specks(smooth) == 0 and specks(noisy) == noisy[noisy == 5].size
+    stairs = np.kron(disc(64, 22), np.ones((4, 4), np.uint8))
+    assert blockiness(stairs) == 4
+    assert 1 <= blockiness(smooth) < 1.3
+    assert np.isnan(blockiness(np.zeros((16, 16), np.uint8)))

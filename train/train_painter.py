@@ -6,6 +6,7 @@ accelerate launch -m train.train_painter --train_data_dir PICTURES --masks_dir M
 
 from __future__ import annotations
 
+import re
 from functools import reduce
 from operator import add
 
@@ -15,7 +16,7 @@ from safetensors.torch import load_file
 from torch.nn import functional as F
 
 from aniface.folders import load_all
-from aniface.labels import HAIR, NUM_STYLE_REGIONS, PALETTE, Mask
+from aniface.labels import HAIR, NUM_STYLE_REGIONS, PALETTE, InputError, Mask
 from aniface.losses import (
     colour_loss,
     feature_loss,
@@ -58,9 +59,27 @@ def parse_args():
     parser.add_argument(
         "--coarse_discriminator", help="discriminator.safetensors of a run at half the resolution: its finest scale starts all"
     )
+    parser.add_argument(
+        "--loss_weight",
+        action="append",
+        default=[],
+        metavar="LOSS=NUMBER",
+        help=f"another weight than {WEIGHTS}; may be given several times",
+    )
     parser.add_argument("--discriminator_learning_rate", type=float, default=4e-4)
     parser.add_argument("--supervised_share", type=float, default=0.5, help="share of a batch that the segmenter looks at")
     return read_flags(parser)
+
+
+def loss_weights(changes: list[str]) -> dict[str, float]:
+    """`WEIGHTS` with the changes of `--loss_weight`."""
+    weights = dict(WEIGHTS)
+    for change in changes:
+        name, _, value = change.partition("=")
+        if name not in WEIGHTS or not re.fullmatch(r"\d+(\.\d+)?", value):
+            raise InputError(f"--loss_weight {change}: expected LOSS=NUMBER with a loss of {', '.join(WEIGHTS)}")
+        weights[name] = float(value)
+    return weights
 
 
 def own_count(batch_size: int) -> int:
@@ -127,7 +146,7 @@ def discriminator_loss(discriminator, real, fake, layout, uniforms) -> torch.Ten
 
 
 def painter_losses(discriminator, segmenter, batch, real, fake, layout, colours, known, supervised: int) -> dict[str, torch.Tensor]:
-    """The painter's weighted losses.
+    """The painter's losses, by name.
 
     Args:
         real, fake: (B, 3, R, R) portraits and painted pictures. layout: (B, 7, R, R) masks as drawn.
@@ -162,7 +181,7 @@ def painter_losses(discriminator, segmenter, batch, real, fake, layout, colours,
     trusted = (real_logits.argmax(1) == batch["ids"][seen]) & (drawn == batch["ids"][seen])
     entropy = F.cross_entropy(logits.float(), drawn, reduction="none")
     parts["segmentation"] = (entropy * trusted).sum() / trusted.sum().clamp(min=1)
-    return {name: WEIGHTS[name] * value for name, value in parts.items()}
+    return parts
 
 
 @torch.no_grad()
@@ -228,6 +247,7 @@ def main() -> None:
     encoder.to(run.device)
     segmenter.to(run.device, memory_format=torch.channels_last)
     stream = PortraitStream(pictures, masks, encoder.config.image_size, encoder.config.latent_dim, args.seed)
+    weights = loss_weights(args.loss_weight)
     supervised = max(1, round(args.supervised_share * args.train_batch_size))
 
     def finished_painter() -> FacePainter:
@@ -249,6 +269,7 @@ def main() -> None:
             # Without its wrapper: it gets no gradients in this step, which DDP would wait for.
             critic = run.accelerator.unwrap_model(discriminator).requires_grad_(False)
             parts = painter_losses(critic, segmenter, batch, real, fake, layout, colours, known, supervised)
+            parts = {name: weights[name] * value for name, value in parts.items()}
             run.descend(reduce(add, parts.values()), "painter")
             critic.requires_grad_(True)
         run.update_ema()

@@ -1,10 +1,15 @@
 """Train the face parser on annotated (and, with --masks_dir, pseudo-labelled) pictures.
 
 accelerate launch -m train.train_segmenter --train_data_dir PICTURES --masks_dir ANNOTATIONS --output_dir runs/segmenter
+
+With --self_training the pictures without a mask help too: beside each annotated picture of a batch stands one of them. The moving average
+of the network labels it as it is, and the network must say the same of its recoloured, blurred, pasted and cut version (mean teacher,
+Tarvainen & Valpola 2017; FixMatch, Sohn et al. 2020).
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import reduce
 from operator import add
 
@@ -12,14 +17,14 @@ import numpy as np
 import torch
 from PIL import Image
 
-from aniface.folders import find_items, load_all, split_items
+from aniface.folders import Item, find_items, load_all, split_items
 from aniface.labels import NUM_LABELS, PALETTE
-from aniface.losses import segmentation_loss
+from aniface.losses import segmentation_loss, self_training_loss
 from aniface.metrics import confusion, segmentation_scores
-from aniface.models.segmenter import ARTICLE_VERSIONS, FaceSegmenter
+from aniface.models.segmenter import VERSIONS, FaceSegmenter
 from aniface.processing import pixels_from_uint8
 
-from .augment import augment_pair
+from .augment import augment_pair, change_looks, random_grid, warp
 from .common import Run, keep_large_buffers, make_parser, read_flags, run_script
 from .data import SampleStream, contact_sheet
 from .dataset import data_folder
@@ -27,9 +32,12 @@ from .dataset import data_folder
 
 def parse_args():
     parser = make_parser(__doc__, output_dir="runs/segmenter", train_batch_size=12, learning_rate=1e-3, resolution=512)
-    parser.add_argument("--version", choices=tuple(ARTICLE_VERSIONS), default="v3", help="which of the article's U-Nets")
+    parser.add_argument("--version", choices=tuple(VERSIONS), default="v4", help="v1, v2, v3: the article's U-Nets; v4: ours")
     parser.add_argument("--encoder_weights", help="safetensors file of an ImageNet MobileNetV2 (transformers' layout)")
     parser.add_argument("--encoder_learning_rate", type=float, default=3e-4)
+    parser.add_argument("--self_training", action="store_true", help="learn from pictures without a mask too; doubles a batch")
+    parser.add_argument("--self_training_weight", type=float, default=1.0)
+    parser.add_argument("--annotations", type=int, help="use only so many of the masks; the other pictures count as without one")
     return read_flags(parser)
 
 
@@ -37,7 +45,7 @@ def build_segmenter(args) -> FaceSegmenter:
     """A pretrained segmenter, or a new one whose encoder starts from ImageNet weights if given."""
     if args.pretrained_model_name_or_path:
         return FaceSegmenter.from_pretrained(args.pretrained_model_name_or_path)
-    model = FaceSegmenter(**ARTICLE_VERSIONS[args.version])
+    model = FaceSegmenter(**VERSIONS[args.version])
     if args.encoder_weights:
         model.encoder.load_imagenet(args.encoder_weights)
     return model
@@ -50,14 +58,49 @@ def class_weights(masks: np.ndarray) -> torch.Tensor:
     return torch.tensor(weights / weights.mean(), dtype=torch.float32)
 
 
-@torch.no_grad()
-def undo_class_weights(model: FaceSegmenter, weights: torch.Tensor) -> None:
-    """Take the class weights of the loss out of the trained logits again: they help learning, yet inflate the rare classes.
+def find_portraits(args) -> tuple[list[Item], list[Item], list[Item]]:
+    """Items to train on, those held out, and those without a mask (none of them unless --self_training)."""
+    items = find_items(data_folder(args), args.masks_dir, need_masks=False)
+    train, held = split_items([item for item in items if item.mask], args.holdout, args.holdout_seed)
+    if args.annotations:
+        keep = np.random.default_rng(args.seed).permutation(len(train))[: args.annotations]
+        train = [train[index] for index in sorted(keep)]
+    used = {item.name for item in (*train, *held)}
+    return train, held, [item for item in items if item.name not in used] if args.self_training else []
 
-    A network trained with weights w estimates w * p / sum(w * p), so log(w) is subtracted from its logits (prior correction; Menon et al.
-    2021, "Long-Tail Learning via Logit Adjustment").
-    """
-    model.head.bias -= weights.log()
+
+class SegmenterStream(SampleStream):
+    """Samples with keys pixels (3, R, R) and ids (R, R), augmented; with pictures that have no mask also free_pixels (3, R, R), only
+    warped, behind (3, R, R), another picture, and changes, the seed of what shall happen to it."""
+
+    def __init__(self, pictures: np.ndarray, masks: np.ndarray, free: np.ndarray, seed: int):
+        self.pictures, self.masks, self.free = pictures, masks, free
+        super().__init__(len(pictures), self._make, seed)
+
+    def _make(self, index: int, rng: np.random.Generator) -> dict:
+        other = self._any_picture(self.pictures, rng)
+        pixels, ids = augment_pair(pixels_from_uint8(self.pictures[index]), torch.from_numpy(self.masks[index]).long(), rng, other)
+        sample = {"pixels": pixels, "ids": ids}
+        if len(self.free):
+            picture = self._any_picture(self.free, rng)
+            sample["free_pixels"] = warp(picture, random_grid(rng, picture.shape[-1]))
+            sample["behind"], sample["changes"] = self._any_picture(self.free, rng), int(rng.integers(2**31))
+        return sample
+
+    @staticmethod
+    def _any_picture(pictures: np.ndarray, rng: np.random.Generator) -> torch.Tensor:
+        return pixels_from_uint8(pictures[rng.integers(len(pictures))])
+
+
+def change_batch(batch: dict, teacher: torch.Tensor) -> torch.Tensor:
+    """The batch's pictures without a mask, changed as their seeds say; regions are those that the teacher sees."""
+    changed = [
+        change_looks(pixels, ids, np.random.default_rng(seed), other)
+        for pixels, ids, other, seed in zip(
+            batch["free_pixels"].cpu(), teacher.argmax(1).cpu(), batch["behind"].cpu(), batch["changes"].tolist(), strict=True
+        )
+    ]
+    return torch.stack(changed).to(teacher.device)
 
 
 @torch.inference_mode()
@@ -77,9 +120,10 @@ def main() -> None:
     args = parse_args()
     keep_large_buffers()
     torch.manual_seed(args.seed)
-    train_items, held_items = split_items(find_items(data_folder(args), args.masks_dir), args.holdout, args.holdout_seed)
+    train_items, held_items, free_items = find_portraits(args)
     pictures, masks = load_all(train_items, args.resolution)
     held_pictures, held_masks = load_all(held_items, args.resolution)
+    free = load_all([replace(item, mask=None) for item in free_items], args.resolution)[0]
     model = build_segmenter(args).to(memory_format=torch.channels_last)
     decoder = [p for name, p in model.named_parameters() if not name.startswith("encoder.")]
     groups = [
@@ -90,28 +134,36 @@ def main() -> None:
     run = Run(args, {"segmenter": model}, {"segmenter": optimizer}, ema=("segmenter",))
     network = run.networks["segmenter"]
     weights = class_weights(masks).to(run.device)
-
-    def make_sample(index: int, rng: np.random.Generator) -> dict:
-        pixels, ids = augment_pair(pixels_from_uint8(pictures[index]), torch.from_numpy(masks[index]).long(), rng)
-        return {"pixels": pixels, "ids": ids}
+    # A network trained with class weights w estimates w * p / sum(w * p): it gets log w for nothing, so its own logits are log p (Menon et
+    # al. 2021, "Long-Tail Learning via Logit Adjustment"). The weights help learning, yet would inflate the rare classes.
+    offset = weights.log()[:, None, None]
 
     def report_on_held_out(step: int) -> None:
         scores, sheet = validate(run.ema["segmenter"], held_pictures, held_masks)
         run.show("validation", sheet, step)
         print({name: round(value, 4) for name, value in scores.items()}, flush=True)
 
-    for batch in run.batches(SampleStream(len(pictures), make_sample, args.seed)):
+    for batch in run.batches(SegmenterStream(pictures, masks, free, args.seed)):
         network.train()
+        pixels, ids = batch["pixels"], batch["ids"]
+        if len(free):
+            with torch.no_grad(), run.accelerator.autocast():
+                teacher = run.ema["segmenter"](batch["free_pixels"].to(memory_format=torch.channels_last)).float().softmax(1)
+            pixels = torch.cat([pixels, change_batch(batch, teacher)])
         with run.accelerator.accumulate(network):
-            logits = network(batch["pixels"].to(memory_format=torch.channels_last))
-            loss = segmentation_loss(logits.float(), batch["ids"], weights)
+            logits = network(pixels.to(memory_format=torch.channels_last)).float()
+            loss = segmentation_loss(logits[: len(ids)] + offset, ids, weights)
+            logged = {}
+            if len(free):
+                agreement = self_training_loss(logits[len(ids) :], teacher)
+                logged = {"self_training": agreement.item(), "sure": (teacher.amax(1) >= 0.8).float().mean().item()}
+                loss = loss + args.self_training_weight * agreement
             run.descend(loss, "segmenter", max_norm=1.0)
         run.update_ema()
-        run.log(loss=loss.item())
+        run.log(loss=loss.item(), **logged)
         if len(held_pictures) and (run.step + 1) % args.validation_steps == 0 and run.accelerator.is_main_process:
             report_on_held_out(run.step + 1)
     if run.accelerator.is_main_process:
-        undo_class_weights(run.ema["segmenter"], weights)
         if len(held_pictures):
             report_on_held_out(run.step)
         run.save(run.ema["segmenter"], "model")

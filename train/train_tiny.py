@@ -31,7 +31,10 @@ def commands(folder: Path, steps: int) -> list[list[str]]:
     ]
     segmenter, style, painter = f"{folder}/segmenter/model", f"{folder}/vae/style_encoder", f"{folder}/painter/painter"
     return [
-        ["train.train_segmenter", *data, "--holdout", "2", "--output_dir", f"{folder}/segmenter"],
+        [
+            *["train.train_segmenter", *data, "--holdout", "2", "--annotations", "4", "--self_training"],
+            *["--output_dir", f"{folder}/segmenter"],
+        ],
         [
             "train.label_dataset",
             "--train_data_dir",

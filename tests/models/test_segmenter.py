@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from aniface.models.segmenter import ARTICLE_VERSIONS, FaceSegmenter
+from aniface.models.segmenter import VERSIONS, FaceSegmenter
 
 from .tester import ModelTester
 
@@ -21,11 +21,11 @@ class TestFaceSegmenter(ModelTester):
         return (torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(1)),)
 
 
-@pytest.mark.parametrize("version", ARTICLE_VERSIONS)
-def test_the_articles_versions(version):
-    model = FaceSegmenter(**ARTICLE_VERSIONS[version]).eval()
+@pytest.mark.parametrize("version", VERSIONS)
+def test_the_versions(version):
+    model = FaceSegmenter(**VERSIONS[version]).eval()
     transposed = any(isinstance(m, torch.nn.ConvTranspose2d) for m in model.modules())
-    assert transposed == (version != "v3")
+    assert transposed == (version in ("v1", "v2")) and (model.context is not None) == (version == "v4")
     probabilities = model.predict(torch.zeros(1, 3, 96, 96))
     assert probabilities.shape == (1, 7, 96, 96)
     assert torch.allclose(probabilities.sum(1), torch.ones(1, 96, 96), atol=1e-4)
@@ -36,3 +36,13 @@ def test_mirrored_averaging_commutes_with_mirroring():
     picture = torch.randn(1, 3, 64, 64)
     mirrored = model.predict(picture.flip(-1), average_mirrored=True).flip(-1)
     assert torch.allclose(mirrored, model.predict(picture, average_mirrored=True), atol=1e-5)
+
+
+def test_context_lets_one_corner_change_the_opposite_one():
+    torch.manual_seed(0)
+    model = FaceSegmenter(image_size=256, decoder_channels=(8, 8, 8, 8, 8), context_layers=1).eval()
+    pictures = torch.randn(2, 3, 256, 256)
+    pictures[1, :, 32:] = pictures[0, :, 32:]  # they differ at the top only
+    with torch.inference_mode():
+        bottom = model(pictures)[:, :, -16:]
+    assert not torch.equal(bottom[0], bottom[1])

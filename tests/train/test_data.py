@@ -8,10 +8,12 @@ from hypothesis import strategies as st
 from aniface.folders import find_items, load_all, split_items
 from aniface.labels import MOUTH
 from aniface.models.mobilenet_v2 import FEATURE_CHANNELS, MobileNetV2Features
-from train.augment import augment_pair, random_grid, warp_pair
+from aniface.processing import pixels_from_uint8
+from train.augment import augment_pair, gradient, random_grid, replace_background, warp_pair
 from train.data import SampleStream
 from train.portraits import PortraitStream, sloppy_ids
 from train.train_painter import augment_alike
+from train.train_segmenter import SegmenterStream, change_batch
 
 
 def test_holdouts_are_nested_and_stable(toy_folder):
@@ -59,12 +61,37 @@ def test_any_warp_keeps_picture_and_mask_aligned(drawn, warped):
 
 
 def test_augmentation_is_reproducible_and_keeps_shapes_and_ranges(toy_folder):
-    pictures, masks = load_all(find_items(toy_folder)[:1], 64)
-    pixels = torch.from_numpy(pictures[0]).movedim(-1, 0) / 127.5 - 1
+    pictures, masks = load_all(find_items(toy_folder)[:2], 64)
+    pixels, other = pixels_from_uint8(pictures)
     ids = torch.from_numpy(masks[0]).long()
-    first, second = (augment_pair(pixels, ids, np.random.default_rng(4)) for _ in range(2))
-    assert torch.equal(first[0], second[0]) and torch.equal(first[1], second[1])
-    assert first[0].shape == (3, 64, 64) and first[0].abs().max() <= 1 and first[1].max() <= 6
+    for seed in range(12):
+        first, second = (augment_pair(pixels, ids, np.random.default_rng(seed), other) for _ in range(2))
+        assert torch.equal(first[0], second[0]) and torch.equal(first[1], second[1])
+        assert first[0].shape == (3, 64, 64) and first[0].abs().max() <= 1 and first[1].max() <= 6
+
+
+def test_another_background_leaves_people_alone(toy_folder):
+    pictures, masks = load_all(find_items(toy_folder)[:1], 64)
+    pixels, ids = pixels_from_uint8(pictures[0]), torch.from_numpy(masks[0])
+    behind = gradient(64, np.random.default_rng(0))
+    changed = replace_background(pixels, ids, behind)
+    inside = torch.nn.functional.max_pool2d((ids == 0).float()[None], 3, stride=1, padding=1)[0] == 0
+    outside = torch.nn.functional.max_pool2d((ids != 0).float()[None], 3, stride=1, padding=1)[0] == 0
+    assert inside.sum() > 400 and torch.equal(changed[:, inside], pixels[:, inside])
+    assert outside.sum() > 400 and torch.allclose(changed[:, outside], behind[:, outside], atol=1e-6)
+
+
+def test_pictures_without_a_mask_come_with_their_changes(toy_folder):
+    pictures, masks = load_all(find_items(toy_folder), 64)
+    stream = SegmenterStream(pictures[:4], masks[:4], pictures[4:], seed=0)
+    sample = stream[7]
+    assert sample["free_pixels"].shape == sample["behind"].shape == (3, 64, 64)
+    batch = {name: torch.stack([torch.as_tensor(sample[name])] * 2) for name in ("free_pixels", "behind", "changes")}
+    teacher = torch.zeros(2, 7, 64, 64)
+    teacher[:, 5] = 1
+    changed = change_batch(batch, teacher)
+    assert torch.equal(changed[0], changed[1]) and not torch.equal(changed[0], sample["free_pixels"])
+    assert "free_pixels" not in SegmenterStream(pictures, masks, pictures[:0], seed=0)[7]
 
 
 def test_sloppy_masks_stay_near_their_masks(toy_mask):

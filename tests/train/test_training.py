@@ -125,7 +125,7 @@ def test_a_broken_picture_is_named(chain, tmp_path):
 
 
 def test_trained_networks_load_by_their_class(chain):
-    assert FaceSegmenter.from_pretrained(chain / "segmenter" / "model").config.image_size == 512
+    assert FaceSegmenter.from_pretrained(chain / "segmenter" / "model").config.image_size == 256
     assert StyleEncoder.from_pretrained(chain / "vae" / "style_encoder").config.latent_dim == 16
     assert FacePainter.from_pretrained(chain / "head" / "painter").sizes == (64, 128, 256, 512)
     assert json.loads((chain / "painter" / "args.json").read_text())["max_train_steps"] == 2
