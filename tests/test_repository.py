@@ -74,6 +74,16 @@ def test_every_command_of_the_readme_parses():
         assert build_parser().parse_args(line.split()).run
 
 
+def test_every_dependency_has_its_reason():
+    """And one pinned version."""
+    named = re.findall(r'"([\w-]+)>=', (ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    table = (ROOT / "docs" / "trust.md").read_text(encoding="utf-8").partition("## Dependencies")[2]
+    told = set(re.findall(r"[\w-]+", " ".join(re.findall(r"^\| ([^|]+) \|", table, flags=re.MULTILINE))))
+    pins = "".join((ROOT / f"requirements{kind}.txt").read_text(encoding="utf-8") for kind in ("", "-dev")).lower()
+    assert set(named) <= told
+    assert not [name for name in set(named) if f"{name.lower()}==" not in pins]
+
+
 def test_the_space_header_and_the_pins_agree():
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     version = re.search(r"^sdk_version: (.+)$", readme, flags=re.MULTILINE)[1]
