@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import argparse
 import gc
-import json
 import os
 import sys
 from pathlib import Path
 
-from .labels import InputError, Mask, check_target, mask_to_labelme, open_picture, write_atomically
+from .conversion import Report, convert, list_conversions
+from .labels import InputError, Mask, check_target, open_picture, write_atomically, write_json
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -55,11 +55,18 @@ def build_parser() -> argparse.ArgumentParser:
     add_model_argument(paint)
     paint.set_defaults(run=run_paint)
 
-    segment = commands.add_parser("segment", help="get the mask of a portrait, or of each picture in a folder")
+    segment = commands.add_parser(
+        "segment",
+        help="get the mask of a picture, or of each one in a folder",
+        description="Get the mask of a picture, or of each one in a folder. A picture that shows more than a portrait is cropped to the "
+        "square around its face: its mask is that of the crop, which is saved beside it as NAME.crop.png. A folder gets a list of all "
+        "masks (confidence.csv: confidence, share of each class, crop) and one of the pictures that failed (failed.txt).",
+    )
     segment.add_argument("picture", help="a picture, or a folder of pictures")
     segment.add_argument("-o", "--output", required=True, help="mask PNG to write, or a folder for them")
     segment.add_argument("--resume", action="store_true", help="leave out pictures of a folder that have their mask already")
     segment.add_argument("--labelme", action="store_true", help="also write NAME.json, to correct the mask in labelme")
+    segment.add_argument("--no-crop", dest="crop", action="store_false", help="segment every picture as it is, the whole of it")
     add_model_argument(segment)
     segment.set_defaults(run=run_segment)
 
@@ -95,10 +102,10 @@ def build_parser() -> argparse.ArgumentParser:
     add_model_argument(style_map)
     style_map.set_defaults(run=run_style_map)
 
-    convert = commands.add_parser("convert", help="labelme JSON to mask PNG, or a mask to labelme JSON")
+    convert = commands.add_parser("convert", help="labelme JSON to mask PNG, or a mask to labelme JSON, and tell what was mapped")
     convert.add_argument("format", choices=("labelme",))
-    convert.add_argument("input", help="a .json file of labelme, or a mask picture")
-    convert.add_argument("output", help="the .png or .json file to write")
+    convert.add_argument("input", help="a .json file of labelme or a mask picture; or a folder of .json files or, without such, of masks")
+    convert.add_argument("output", help="the .png or .json file to write; or a folder for them")
     convert.set_defaults(run=run_convert)
 
     evaluate = commands.add_parser("evaluate", help="measure a network on annotated pictures: the tables of the model card")
@@ -146,6 +153,17 @@ def check_output(path: str) -> Path:
     if not os.access(target.parent, os.W_OK, effective_ids=os.access in os.supports_effective_ids):
         raise InputError(f"{target.parent}: may not be written; choose a folder you may write to")
     return target
+
+
+def make_folder(path: str | Path) -> Path:
+    """An output folder, made if it is not there, that files may be written into."""
+    folder = Path(path)
+    try:
+        folder.mkdir(exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be made a folder ({error.strerror})") from None
+    check_output(str(folder / "file"))
+    return folder
 
 
 def run_paint(args) -> None:
@@ -203,34 +221,40 @@ def run_segment(args) -> int:
         if target.suffix.lower() != ".png":
             raise InputError(f"{target}: ends in {target.suffix or 'nothing'}; expected .png")
         picture = open_picture(source)
-        save_mask(load_pipeline(args.model).segment(picture), target, source, args.labelme)
+        if target.exists() and target.samefile(source):
+            raise InputError(f"{target}: is the picture itself; choose another name for its mask")
+        segmenter = load_pipeline(args.model).segmenter
+        from .labelling import save_segmentation
+        from .segmentation import segment_picture
+
+        found = segment_picture(segmenter, picture, args.crop)
+        save_segmentation(found, target, source, args.labelme)
+        print(*filter(None, (f"{source.name}: confidence {found.confidence:.3f}", found.note())), sep=", ", file=sys.stderr)
         print(target)
         return 0
 
     from tqdm import tqdm
 
-    from .folders import list_pictures, segment_folder, write_failures
+    from .folders import list_pictures
 
     pictures = list_pictures(source)
-    output = Path(args.output)
-    try:
-        output.mkdir(exist_ok=True)
-    except OSError as error:
-        raise InputError(f"{output}: cannot be made a folder ({error.strerror})") from None
-    check_output(str(output / "failed.txt"))
-    pipe = load_pipeline(args.model)
-    failed = []
-    progress = tqdm(
-        segment_folder(pipe.segment, pictures, output, resume=args.resume), total=len(pictures), unit="picture", file=sys.stderr
-    )
+    output = make_folder(args.output)
+    if output.samefile(source):
+        raise InputError(f"{output}: holds the pictures themselves; choose another folder for their masks")
+    segmenter = load_pipeline(args.model).segmenter
+    from .labelling import label_pictures
+    from .segmentation import segment_picture
+
+    failed = 0
+    outcomes = label_pictures(lambda picture: segment_picture(segmenter, picture, args.crop), pictures, output, args.resume, args.labelme)
+    progress = tqdm(outcomes, total=len(pictures), unit="picture", file=sys.stderr)
     for outcome in progress:
+        failed += outcome.error is not None
         if outcome.error:
-            failed.append(outcome)
             progress.write(f"failed: {outcome.error}", file=sys.stderr)
-        elif args.labelme:
-            save_mask(Mask.open(outcome.mask), outcome.mask, outcome.picture, labelme=True)
-    write_failures(failed, output)
-    print(f"{len(pictures) - len(failed)} masks in {output}" + (f", {len(failed)} failed: see {output / 'failed.txt'}" if failed else ""))
+        elif outcome.note:
+            progress.write(f"{outcome.picture.name}: {outcome.note}", file=sys.stderr)
+    print(f"{len(pictures) - failed} masks in {output}" + (f", {failed} failed: see {output / 'failed.txt'}" if failed else ""))
     return 1 if failed else 0
 
 
@@ -304,27 +328,28 @@ def numbered(target: Path, count: int) -> list[Path]:
     return [target] if count == 1 else [target.with_stem(f"{target.stem}-{number}") for number in range(1, count + 1)]
 
 
-def save_mask(mask: Mask, target: Path, picture: Path, labelme: bool) -> None:
-    """Write a mask PNG and, if asked, the labelme JSON beside it."""
-    mask.save(target)
-    if labelme:
-        write_json(mask_to_labelme(mask, os.path.relpath(picture, target.parent)), target.with_suffix(".json"))
-
-
-def write_json(content: dict, target: Path) -> None:
-    text = json.dumps(content, indent=1)
-    write_atomically(target, lambda temporary: Path(temporary).write_text(text, encoding="utf-8"))
-
-
-def run_convert(args) -> None:
-    source, target = Path(args.input), check_output(args.output)
-    if source.suffix.lower() == ".json" and target.suffix.lower() == ".png":
-        Mask.open(source).save(target)
-    elif source.suffix.lower() != ".json" and target.suffix.lower() == ".json":
-        write_json(mask_to_labelme(Mask.open(source)), target)
+def run_convert(args) -> int:
+    source = Path(args.input)
+    if source.is_dir():
+        output = Path(args.output)
+        pairs = list_conversions(source, output)
+        make_folder(output)
     else:
-        raise InputError(f"{source.name} -> {target.name}: expected a .json to a .png, or a mask picture to a .json")
-    print(target)
+        pairs = [(source, check_output(args.output))]
+    report, failed = Report(), 0
+    for path, target in pairs:
+        try:
+            convert(path, target, report)
+        except InputError as error:
+            if not source.is_dir():
+                raise
+            failed += 1
+            print(f"failed: {error}", file=sys.stderr)
+    for line in report.lines():
+        print(line, file=sys.stderr)
+    made = "labelme files" if pairs[0][1].suffix == ".json" else "masks"
+    print(f"{len(pairs) - failed} {made} in {output}" + (f", {failed} failed" if failed else "") if source.is_dir() else target)
+    return 1 if failed else 0
 
 
 def run_evaluate(args) -> None:

@@ -1,19 +1,19 @@
-"""Folders of pictures: read with their masks for training and measuring, or segmented one after the other, however many."""
+"""Folders of pictures, and of pictures with their masks, for training and measuring."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
-from .labels import InputError, Mask, open_picture, write_atomically
+from .labels import InputError, Mask, open_picture
 from .processing import fit_picture, to_rgb_picture
 
 PICTURE_ENDINGS = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff"}
+SUFFIXES_OF_MASKS = (".mask.png", ".mask.crop.png")  # what lies beside a picture and is none of the collection
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,7 @@ def find_items(train_data_dir: str | Path, masks_dirs: Sequence[str | Path] = ()
 
     A mask lies beside its picture as `NAME.json` (labelme) or `NAME.mask.png`, or in one of `masks_dirs` as `NAME.json` or `NAME.png`; what
     lies beside the picture wins, then the first folder that has one. Pictures without a mask are left out if `need_masks`.
+    A mask of a crop has that crop beside it as `NAME.crop.png` (see `aniface.labelling`), which is then the item's picture.
 
     Raises:
         InputError: the folder is missing or holds nothing usable.
@@ -43,14 +44,15 @@ def find_items(train_data_dir: str | Path, masks_dirs: Sequence[str | Path] = ()
     for path in (folder, *map(Path, masks_dirs)):
         if not path.is_dir():
             raise InputError(f"{path}: no such folder; expected a folder of pictures or masks")
-    pictures = sorted(p for p in folder.iterdir() if p.suffix.lower() in PICTURE_ENDINGS and not p.name.endswith(".mask.png"))
+    pictures = sorted(p for p in folder.iterdir() if p.suffix.lower() in PICTURE_ENDINGS and not p.name.endswith(SUFFIXES_OF_MASKS))
     items = []
     for picture in pictures:
         candidates = [picture.with_suffix(".json"), picture.with_suffix(".mask.png")]
         candidates += [p / f"{picture.stem}{ending}" for p in map(Path, masks_dirs) for ending in (".json", ".png")]
         mask = next((p for p in candidates if p.is_file()), None)
         if mask or not need_masks:
-            items.append(Item(picture.stem, picture, mask))
+            crop = mask and mask.with_suffix(".crop.png")
+            items.append(Item(picture.stem, crop if crop and crop.is_file() else picture, mask))
     if not items:
         raise InputError(
             f"{folder}: holds {len(pictures)} pictures and none with a mask; expected NAME.png with NAME.json or NAME.mask.png"
@@ -91,15 +93,6 @@ def load_all(items: list[Item], resolution: int) -> tuple[np.ndarray, np.ndarray
     return pictures, masks
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """What became of one picture: `error` is None if its mask was written or, with `resume`, was there already."""
-
-    picture: Path
-    mask: Path
-    error: str | None = None
-
-
 def list_pictures(folder: Path) -> list[Path]:
     """The picture files of a folder, sorted by name.
 
@@ -114,29 +107,7 @@ def list_pictures(folder: Path) -> list[Path]:
         other = stems.setdefault(picture.stem, picture)
         if other is not picture:
             raise InputError(f"{folder}: {other.name} and {picture.name} would both become {picture.stem}.png; rename one of them")
+    for stem, picture in stems.items():
+        if crop := stems.get(f"{stem}.crop"):
+            raise InputError(f"{folder}: the mask of {crop.name} would have the name of a crop of {picture.name}; rename one of them")
     return pictures
-
-
-def segment_folder(segment: Callable[[Image.Image], Mask], pictures: list[Path], output: Path, resume: bool = False) -> Iterator[Outcome]:
-    """Write a mask PNG for each picture into `output`; yields after each one. A broken picture costs nothing but itself."""
-    for picture in pictures:
-        target = output / f"{picture.stem}.png"
-        if resume and target.exists():
-            yield Outcome(picture, target)
-            continue
-        try:
-            segment(open_picture(picture)).save(target)
-        except InputError as error:
-            yield Outcome(picture, target, str(error))
-            continue
-        yield Outcome(picture, target)
-
-
-def write_failures(outcomes: list[Outcome], output: Path) -> None:
-    """List the pictures that failed, one line each, in `failed.txt`; removes an older list if nothing failed."""
-    path = output / "failed.txt"
-    failed = [f"{outcome.picture.name}\t{outcome.error}\n" for outcome in outcomes if outcome.error]
-    if failed:
-        write_atomically(path, lambda temporary: Path(temporary).write_text("".join(failed), encoding="utf-8"))
-    else:
-        path.unlink(missing_ok=True)

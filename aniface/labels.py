@@ -181,6 +181,12 @@ def write_atomically(path: str | os.PathLike, write) -> Path:
     return path
 
 
+def write_json(content: dict, path: str | os.PathLike) -> Path:
+    """Write a JSON file, atomically."""
+    text = json.dumps(content, indent=1)
+    return write_atomically(path, lambda temporary: Path(temporary).write_text(text, encoding="utf-8"))
+
+
 class Mask:
     """A flat face map: one class id (0..6, see `LABELS`) a pixel.
 
@@ -470,13 +476,24 @@ def drawing_time(points: list, width: int, height: int) -> float:
 
 def mask_from_labelme(annotation: dict) -> Mask:
     """Rasterise labelme polygons in drawing order: later ones lie over earlier ones; unpainted pixels are background."""
+    return mask_from_drawn(draw_labelme(annotation))
+
+
+def draw_labelme(annotation: dict) -> np.ndarray:
+    """(H, W) uint8: which label each pixel's topmost polygon has, as its number in `ID_OF_LABEL` counted from 1; 0 where there is none."""
     check_labelme(annotation)
-    image = Image.new("L", (annotation["imageWidth"], annotation["imageHeight"]), BACKGROUND)
+    image = Image.new("L", (annotation["imageWidth"], annotation["imageHeight"]))
     draw = ImageDraw.Draw(image)
+    numbers = {label: number for number, label in enumerate(ID_OF_LABEL, start=1)}
     for shape in annotation["shapes"]:
-        index = ID_OF_LABEL[shape["label"]]
-        draw.polygon([tuple(point) for point in shape["points"]], fill=index, outline=index)
-    return Mask(np.asarray(image))
+        number = numbers[shape["label"]]
+        draw.polygon([tuple(point) for point in shape["points"]], fill=number, outline=number)
+    return np.asarray(image)
+
+
+def mask_from_drawn(drawn: np.ndarray) -> Mask:
+    """The mask of what `draw_labelme` gives."""
+    return Mask(np.array([BACKGROUND, *ID_OF_LABEL.values()], np.uint8)[drawn])
 
 
 def mask_to_labelme(mask: Mask, image_path: str = "") -> dict:

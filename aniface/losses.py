@@ -9,7 +9,7 @@ import torch
 from torch.nn import functional as F
 
 
-def border_weights(ids: torch.Tensor, width: int = 2, extra: float = 1.0) -> torch.Tensor:
+def border_weights(ids: torch.Tensor, width: int = 2, extra: float = 2.0) -> torch.Tensor:
     """(B, H, W) class ids -> (B, H, W) weights: 1, and 1 + extra within `width` pixels of a border between classes."""
     values = ids[:, None].float()
     window = 2 * width + 1

@@ -21,8 +21,9 @@ from .models.network import HUB_OPTIONS, check_model_path, check_pipeline, loadi
 from .models.painter import FacePainter
 from .models.segmenter import FaceSegmenter
 from .models.style_encoder import StyleEncoder, region_means
-from .processing import fit_picture, letterbox_window, mask_one_hot, pixels_from_uint8, resized_argmax, to_pil, to_rgb_picture
+from .processing import fit_picture, mask_one_hot, pixels_from_uint8, to_pil, to_rgb_picture
 from .random_masks import MaskSampler
+from .segmentation import segment_picture
 from .start_masks import random_face
 from .styles import SeenStyle, Style, blend_seen, check_region_colors, check_regions, nothing_like, random_codes
 
@@ -136,7 +137,6 @@ class AnifacePipeline(DiffusionPipeline):
         """The names that `hair_color` takes (it also takes "#rrggbb")."""
         return list(HAIR_COLORS)
 
-    @torch.inference_mode()
     def segment(self, picture) -> Mask:
         """The mask of a portrait.
 
@@ -146,12 +146,7 @@ class AnifacePipeline(DiffusionPipeline):
         Returns:
             A mask of the picture's size.
         """
-        picture = to_rgb_picture(picture)
-        size = self.segmenter.config.image_size
-        probabilities = self.segmenter.predict(self._pixels(picture, size), average_mirrored=True)[0].cpu().numpy()
-        width, height = picture.size
-        left, top, right, bottom = letterbox_window(width, height, size)
-        return Mask(resized_argmax(probabilities[:, top:bottom, left:right], width, height))
+        return segment_picture(self.segmenter, picture).mask
 
     def random_mask(self, seed: int = 0, n: int | None = None) -> Mask | list[Mask]:
         """A face that nobody drew, 512x512; the same for the same seed.

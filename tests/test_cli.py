@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import struct
 import subprocess
 import sys
@@ -53,13 +54,44 @@ def test_paint_options_and_variants(tmp_path):
     assert sorted(p.name for p in tmp_path.iterdir()) == ["out-1.webp", "out-2.webp", "reference.png"]
 
 
-def test_segment_a_picture_with_labelme(tmp_path, toy_picture):
+def test_segment_a_picture_with_labelme(tmp_path, toy_picture, capsys):
     Image.fromarray(toy_picture).save(tmp_path / "p.png")
     assert main(["segment", str(tmp_path / "p.png"), "-o", str(tmp_path / "m.png"), "--labelme"]) == 0
     mask = Mask.open(tmp_path / "m.png")
     assert (mask.width, mask.height) == (512, 512)
     assert Mask.open(tmp_path / "m.json") == mask
     assert json.loads((tmp_path / "m.json").read_text())["imagePath"] == "p.png"
+    captured = capsys.readouterr()
+    assert captured.out == f"{tmp_path / 'm.png'}\n" and re.search(r"^p\.png: confidence 0\.\d{3}$", captured.err, flags=re.MULTILINE)
+
+
+def test_a_full_picture_is_cropped_to_its_face(tmp_path, capsys):
+    assert main(["paint", str(EXAMPLE), "-o", str(tmp_path / "face.png")]) == 0
+    full = Image.new("RGB", (900, 700), (40, 120, 90))
+    full.paste(Image.open(tmp_path / "face.png").resize((330, 330)), (450, 200))
+    full.save(tmp_path / "full.png")
+    capsys.readouterr()
+    assert main(["segment", str(tmp_path / "full.png"), "-o", str(tmp_path / "m.png"), "--labelme"]) == 0
+    said = re.search(r"full\.png: confidence [\d.]+, face found, cropped to (\d+)x(\d+) at \((\d+), (\d+)\)", capsys.readouterr().err)
+    width, height, left, top = map(int, said.groups())
+    assert abs(left - 450) < 60 and abs(top - 200) < 60 and abs(width - 330) < 80 and width == height
+    assert (Mask.open(tmp_path / "m.png").width, Mask.open(tmp_path / "m.png").height) == (width, height)
+    crop = Image.open(tmp_path / "m.crop.png")
+    assert np.array_equal(np.asarray(crop), np.asarray(full.crop((left, top, left + width, top + height))))
+    assert json.loads((tmp_path / "m.json").read_text())["imagePath"] == "m.crop.png"
+    assert main(["segment", str(tmp_path / "full.png"), "-o", str(tmp_path / "m.png"), "--no-crop"]) == 0
+    assert Mask.open(tmp_path / "m.png").width == 900 and not (tmp_path / "m.crop.png").exists()
+    assert "cropped" not in capsys.readouterr().err
+
+
+def test_pictures_are_not_overwritten_by_their_masks(tmp_path, capsys, toy_picture):
+    Image.fromarray(toy_picture[::4, ::4]).save(tmp_path / "p.png")
+    before = (tmp_path / "p.png").read_bytes()
+    assert main(["segment", str(tmp_path / "p.png"), "-o", str(tmp_path / "p.png")]) == 2
+    assert "is the picture itself" in capsys.readouterr().err
+    assert main(["segment", str(tmp_path), "-o", str(tmp_path)]) == 2
+    assert "holds the pictures themselves" in capsys.readouterr().err
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"p.png": before}
 
 
 def test_segment_a_folder_resumes_and_reports(tmp_path, toy_picture, capsys):
@@ -68,15 +100,15 @@ def test_segment_a_folder_resumes_and_reports(tmp_path, toy_picture, capsys):
     for name in "abc":
         Image.fromarray(toy_picture[::4, ::4]).save(pictures / f"{name}.png")
     (pictures / "broken.png").write_bytes((pictures / "a.png").read_bytes()[:200])
-    assert main(["segment", str(pictures), "-o", str(masks)]) == 1
-    assert sorted(p.name for p in masks.iterdir()) == ["a.png", "b.png", "c.png", "failed.txt"]
+    assert main(["segment", str(pictures), "-o", str(masks), "--no-crop"]) == 1
+    assert sorted(p.name for p in masks.iterdir()) == ["a.png", "b.png", "c.png", "confidence.csv", "failed.txt"]
     failed = (masks / "failed.txt").read_text()
     assert failed.startswith("broken.png\t") and failed.count("\n") == 1
     before = (masks / "a.png").read_bytes()
     (masks / "b.png").unlink()
     (masks / "a.png").write_bytes(b"kept")
     (pictures / "broken.png").unlink()
-    assert main(["segment", str(pictures), "-o", str(masks), "--resume"]) == 0
+    assert main(["segment", str(pictures), "-o", str(masks), "--no-crop", "--resume"]) == 0
     assert (masks / "a.png").read_bytes() == b"kept" and (masks / "b.png").read_bytes() == before
     assert not (masks / "failed.txt").exists()
 

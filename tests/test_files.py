@@ -17,9 +17,11 @@ from PIL import Image
 
 from aniface import InputError, Mask
 from aniface.animation import save_animation
-from aniface.cli import main, write_json
-from aniface.folders import list_pictures, segment_folder
-from aniface.labels import mask_to_labelme, open_picture, write_atomically
+from aniface.cli import main
+from aniface.folders import list_pictures
+from aniface.labelling import label_pictures
+from aniface.labels import mask_to_labelme, open_picture, write_atomically, write_json
+from aniface.segmentation import segment_picture
 from aniface.style_map import Dot, save_map
 
 LONGEST = "é" * 125 + "x.png"  # 255 bytes, what file systems take
@@ -72,9 +74,9 @@ def test_names_never_lead_out_of_the_output_folder(tmp_path, face, tiny):
     names = ["...png", ". .png", "-rf.png", "a\nb\x1b[31m.png", "%s{0}.png", "ñandú ｆａｃｅ 顔.png", LONGEST]
     for name in names:
         Image.new("RGB", (32, 32)).save(inside / name, "PNG")
-    outcomes = list(segment_folder(tiny.segment, list_pictures(inside), output))
+    outcomes = list(label_pictures(lambda picture: segment_picture(tiny.segmenter, picture), list_pictures(inside), output))
     assert not [outcome.error for outcome in outcomes if outcome.error]
-    assert sorted(path.name for path in output.iterdir()) == sorted(names)
+    assert sorted(path.name for path in output.iterdir()) == sorted([*names, "confidence.csv"])
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in", "out"]
     (inside / "a\nb\x1b[31m.png").write_bytes(b"")
     with pytest.raises(InputError) as caught:

@@ -66,8 +66,12 @@ def aniface(*words) -> None:
 
 
 def script(module: str, *words) -> None:
-    with mock.patch.object(sys, "argv", [module, *map(str, words)]):
-        importlib.import_module(f"train.{module}").main()
+    threads = torch.get_num_threads()  # a script may choose its own
+    try:
+        with mock.patch.object(sys, "argv", [module, *map(str, words)]):
+            importlib.import_module(f"train.{module}").main()
+    finally:
+        torch.set_num_threads(threads)
 
 
 def annotated(**changes) -> None:
@@ -248,6 +252,7 @@ def triggers(tmp: Path, pipe, tiny, face: Mask) -> Iterator:
     yield lambda: picked([], None)
 
     # folders of pictures, training
+    from aniface.conversion import list_conversions
     from aniface.folders import find_items, list_pictures, split_items
     from train import fill_cards
     from train.dataset import make_masks
@@ -258,7 +263,19 @@ def triggers(tmp: Path, pipe, tiny, face: Mask) -> Iterator:
     yield lambda: find_items(empty)
     yield lambda: split_items(find_items(pictures), 3)
     yield lambda: list_pictures(empty)
-    yield lambda: twice(tmp / "twice")
+    yield lambda: list_pictures(holding(tmp / "twice", "a.png", "a.jpg"))
+    yield lambda: list_pictures(holding(tmp / "crops", "a.png", "a.crop.png"))
+    yield lambda: aniface("segment", portrait, "-o", portrait)
+    yield lambda: aniface("segment", pictures, "-o", pictures)
+    yield lambda: list_conversions(empty, tmp)
+    yield lambda: list_conversions(holding(tmp / "masks", "a.png", "a.bmp"), tmp)
+    yield lambda: script("label_dataset", "--train_data_dir", pictures, "--output_dir", pictures)
+    for words in (("--copies", 0), ("--resolution", 1), ("--warp", 2)):
+        yield lambda words=words: script("augment_dataset", "--train_data_dir", pictures, "--output_dir", tmp / "aug", *words)
+    same = holding(tmp / "same", "a.png", "a.bmp")
+    (same / "a.json").write_text(json.dumps(good_annotation()))
+    yield lambda: script("augment_dataset", "--train_data_dir", same, "--output_dir", tmp / "aug")
+    yield lambda: script("augment_dataset", "--train_data_dir", pictures, "--output_dir", pictures)
     yield lambda: make_masks(find_items(broken(tmp / "broken"), need_masks=False), tmp / "made", str(tmp / "pipe"))
     yield lambda: load_shares(find_items(pictures), 16)
     flags, network = make_parser(""), {"n": torch.nn.Linear(1, 1)}
@@ -325,13 +342,12 @@ def noisy(folder: Path, scheduler, **changes) -> None:
     indexed(folder, mask_scheduler=["diffusers", "DDIMScheduler"])
 
 
-def twice(folder: Path) -> None:
-    from aniface.folders import list_pictures
-
+def holding(folder: Path, *names: str) -> Path:
+    """A new folder of pictures."""
     folder.mkdir()
-    for ending in ("png", "jpg"):
-        Image.new("RGB", (32, 32)).save(folder / f"a.{ending}")
-    list_pictures(folder)
+    for name in names:
+        Image.new("RGB", (32, 32)).save(folder / name)
+    return folder
 
 
 def broken(folder: Path) -> Path:

@@ -21,7 +21,8 @@ from typing import Any
 import numpy as np
 import torch
 import yaml
-from accelerate import Accelerator, DistributedDataParallelKwargs
+from accelerate import Accelerator, DistributedDataParallelKwargs, PartialState
+from accelerate.utils import parse_flag_from_env
 from huggingface_hub import HfApi
 from PIL import Image
 from safetensors.torch import load_file, save_file
@@ -49,6 +50,15 @@ def keep_large_buffers() -> None:
     mallopt(mmap_max, 0)
     mallopt(trim_threshold, 2**31 - 1)
     mallopt(top_pad, 256 * 2**20)
+
+
+def join_processes(**kwargs) -> PartialState:
+    """The processes of this launch; on a machine without GPU, those of torchrun are joined through gloo, unasked.
+
+    Args:
+        **kwargs: for `torch.distributed.init_process_group`; only the first call counts.
+    """
+    return PartialState(cpu=parse_flag_from_env("ACCELERATE_USE_CPU") or not torch.accelerator.is_available(), **kwargs)
 
 
 def make_parser(description: str, **defaults) -> argparse.ArgumentParser:
@@ -180,6 +190,7 @@ class Run:
         self.args, self.step, self.started = args, 0, time.monotonic()
         self.folder = Path(args.output_dir)
         self.folder.mkdir(parents=True, exist_ok=True)
+        join_processes()
         self.accelerator = Accelerator(
             mixed_precision=args.mixed_precision,
             gradient_accumulation_steps=args.gradient_accumulation_steps,

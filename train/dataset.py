@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import torch
-from accelerate import PartialState
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 from PIL import Image
 
-from aniface.folders import PICTURE_ENDINGS, Item, find_items, segment_folder, split_items
-from aniface.labels import InputError, Mask
+from aniface.folders import PICTURE_ENDINGS, Item, find_items, split_items
+from aniface.labelling import label_pictures
+from aniface.labels import InputError
 from aniface.models.segmenter import FaceSegmenter
-from aniface.processing import fit_picture, pixels_from_uint8, to_rgb_picture
+from aniface.pipeline import lay_out_weights
+from aniface.segmentation import Segmentation, segment_picture
+
+from .common import join_processes
 
 
 def find_data(args) -> tuple[list[Item], list[Item]]:
@@ -24,8 +26,7 @@ def find_data(args) -> tuple[list[Item], list[Item]]:
     items = find_items(folder, args.masks_dir, need_masks=False)
     if any(item.mask is None for item in items):
         masks = Path(args.output_dir) / "masks"
-        with PartialState().main_process_first():
-            make_masks(items, masks, args.mask_segmenter)
+        make_masks(items, masks, args.mask_segmenter)
         items = find_items(folder, [*args.masks_dir, masks])
     return split_items(items, args.holdout, args.holdout_seed)
 
@@ -38,32 +39,33 @@ def data_folder(args) -> str:
         return args.train_data_dir
     patterns = [f"*{ending}" for ending in sorted(PICTURE_ENDINGS)] + ["*.json"]
     try:
-        with PartialState().main_process_first():
+        with join_processes().main_process_first():
             return snapshot_download(args.dataset_name, repo_type="dataset", allow_patterns=patterns)
     except (OSError, ValueError, HfHubHTTPError, HFValidationError) as error:
         raise InputError(f"--dataset_name {args.dataset_name}: cannot be fetched ({str(error).strip().splitlines()[0]})") from None
 
 
-def segment_with(model: FaceSegmenter, device: torch.device, average_mirrored: bool = False) -> Callable[[Image.Image], Mask]:
-    """A function from picture to mask (of the segmenter's size), on a device; see `FaceSegmenter.predict`."""
-    model = model.eval().to(device, memory_format=torch.channels_last)
-    size = model.config.image_size
-
-    def segment(picture: Image.Image) -> Mask:
-        pixels = pixels_from_uint8(np.array(fit_picture(to_rgb_picture(picture), size)))[None].to(device)
-        return Mask(model.predict(pixels, average_mirrored)[0].argmax(0).cpu().numpy())
-
-    return segment
+def segment_with(segmenter: str | None, device: torch.device, crop: bool = False) -> Callable[[Image.Image], Segmentation]:
+    """What `aniface segment` does with a picture, by the segmenter of a folder or hub id, or the one that ships."""
+    model = FaceSegmenter.from_pretrained(segmenter).eval()
+    lay_out_weights(model)
+    model.to(device)
+    return lambda picture: segment_picture(model, picture, crop)
 
 
 def make_masks(items: list[Item], output: Path, segmenter: str | None) -> None:
-    """Write `output`/NAME.png for every item without a mask that has none there yet."""
+    """Write `output`/NAME.png for every item without a mask that has none there yet; each process makes its share of them."""
+    processes = join_processes()
     without = [item.picture for item in items if item.mask is None and not (output / f"{item.name}.png").exists()]
+    processes.wait_for_everyone()  # all have the same list: nobody has begun to write
     if not without:
         return
     output.mkdir(parents=True, exist_ok=True)
-    print(f"{len(without)} of {len(items)} pictures have no mask: making them in {output}", flush=True)
-    segment = segment_with(FaceSegmenter.from_pretrained(segmenter), PartialState().device, average_mirrored=True)
-    for outcome in segment_folder(segment, without, output):
+    if processes.is_main_process:
+        print(f"{len(without)} of {len(items)} pictures have no mask: making them in {output}", flush=True)
+    share = {"process": processes.process_index, "num_processes": processes.num_processes}
+    segment = segment_with(segmenter, processes.device)
+    for outcome in label_pictures(segment, without, output, resume=True, wait_for_everyone=processes.wait_for_everyone, **share):
         if outcome.error:
             raise InputError(outcome.error)
+    processes.wait_for_everyone()

@@ -31,6 +31,20 @@ class UpBlock(nn.Module):
         return F.relu(self.norm(self.conv(x)))
 
 
+class Detail(nn.Module):
+    """Features of the picture itself, at full resolution: the down path begins at half of it, too coarse for thin strands of hair."""
+
+    def __init__(self, channels: int):
+        super().__init__()
+        layers = []
+        for inputs in (3, channels):
+            layers += [nn.Conv2d(inputs, channels, 3, padding=1, bias=False), nn.BatchNorm2d(channels), nn.ReLU()]
+        self.layers = nn.Sequential(*layers)
+
+    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+        return self.layers(pixels)
+
+
 class GlobalContext(nn.Module):
     """Let every place of the coarsest feature map see all others: self-attention (Vaswani et al. 2017) with learnt positions.
 
@@ -69,6 +83,7 @@ class FaceSegmenter(Network):
         upsampling: "transposed" (convolutions; checkerboards) or "bilinear" (clean).
         decoder_channels: widths of the four up blocks, from stride 16 to stride 2, and of the last one at full resolution.
         context_layers: attention layers over the coarsest feature map (`image_size` / 32 on a side); 0 for none.
+        detail_channels: width of a skip connection from the picture itself to the last up block; 0 for none.
         num_labels: number of classes.
     """
 
@@ -79,6 +94,7 @@ class FaceSegmenter(Network):
         upsampling: str = "bilinear",
         decoder_channels: tuple[int, ...] = (96, 64, 48, 32, 16),
         context_layers: int = 0,
+        detail_channels: int = 0,
         num_labels: int = NUM_LABELS,
     ):
         super().__init__()
@@ -89,7 +105,8 @@ class FaceSegmenter(Network):
         if len(decoder_channels) != 5:
             raise ValueError(f"FaceSegmenter: decoder_channels has {len(decoder_channels)} entries; expected 5")
         self.encoder = MobileNetV2Features()
-        skips = (*FEATURE_CHANNELS[-2::-1], 0)
+        self.detail = Detail(detail_channels) if detail_channels else None
+        skips = (*FEATURE_CHANNELS[-2::-1], detail_channels)
         inputs = FEATURE_CHANNELS[-1]
         self.context = None
         if context_layers:
@@ -105,7 +122,8 @@ class FaceSegmenter(Network):
         """(B, 3, H, W) in [-1, 1], sides multiples of 32 -> (B, 7, H, W) logits [and the encoder's five feature maps]."""
         features = self.encoder(pixels)
         x = self.context(features[-1]) if self.context is not None else features[-1]
-        for block, skip in zip(self.up, (*features[-2::-1], None), strict=True):
+        detail = self.detail(pixels) if self.detail is not None else None
+        for block, skip in zip(self.up, (*features[-2::-1], detail), strict=True):
             x = block(x, skip)
         logits = self.head(x)
         return (logits, features) if return_features else logits
@@ -140,5 +158,11 @@ VERSIONS = {
     "v1": {"image_size": 128, "upsampling": "transposed"},
     "v2": {"image_size": 512, "upsampling": "transposed"},
     "v3": {"image_size": 512, "upsampling": "bilinear"},
-    "v4": {"image_size": 256, "upsampling": "bilinear", "decoder_channels": (128, 96, 64, 40, 16), "context_layers": 2},
+    "v4": {
+        "image_size": 256,
+        "upsampling": "bilinear",
+        "decoder_channels": (128, 96, 64, 40, 16),
+        "context_layers": 2,
+        "detail_channels": 16,
+    },
 }

@@ -10,7 +10,7 @@ from .tester import ModelTester
 
 class TestFaceSegmenter(ModelTester):
     model_class = FaceSegmenter
-    config = {"image_size": 64, "decoder_channels": (8, 8, 8, 8, 8)}
+    config = {"image_size": 64, "decoder_channels": (8, 8, 8, 8, 8), "context_layers": 1, "detail_channels": 4}
     bad_configs = [
         ({"image_size": 100}, "image_size is 100; expected a multiple of 32"),
         ({"upsampling": "magic"}, "upsampling is 'magic'; expected one of"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -53,7 +54,13 @@ def test_two_processes_give_the_losses_and_weights_of_one_with_the_doubled_batch
 
 
 def test_the_painter_trains_on_two_processes(toy_folder, tmp_path):
-    rows = train("train.train_painter", tmp_path / "run", 2, 2, "--train_data_dir", str(toy_folder))
+    """And each of them makes some of the masks that are missing."""
+    shutil.copytree(toy_folder, tmp_path / "data")
+    for number in range(3):
+        (tmp_path / "data" / f"toy-{number:03d}.json").unlink()
+    rows = train("train.train_painter", tmp_path / "run", 2, 2, "--train_data_dir", str(tmp_path / "data"))
+    masks = [f"toy-{number:03d}.png" for number in range(3)]
+    assert sorted(path.name for path in (tmp_path / "run" / "masks").iterdir()) == ["confidence.csv", *masks]
     assert len(rows) == 3 and all(np.isfinite(value) for row in rows for value in row.values())
     assert (tmp_path / "run" / "painter" / "config.json").exists()
 

@@ -1,0 +1,81 @@
+"""One picture to its mask: the whole picture as it is, or the face found in it and cropped as portraits are."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from PIL import Image
+
+from .face_crop import find_portrait, is_portrait
+from .labels import Mask
+from .models.segmenter import FaceSegmenter
+from .processing import fit_picture, letterbox_window, pixels_from_uint8, resized_argmax, to_rgb_picture
+
+
+class Segmentation(NamedTuple):
+    """What the face parser makes of a picture.
+
+    mask: of the picture's size, or of its crop's.
+    confidence: mean over the mask of the probability that the parser gives to each pixel's likeliest class, from 1/7 to 1; it works at its
+        own resolution and averages the picture's result with that of its mirror image.
+    picture: the RGB picture that the mask belongs to: the given one, or its crop.
+    crop: left, top, right, bottom of the crop in the given picture; None if that was not cropped.
+    has_face: False if a face was looked for and none was found.
+    """
+
+    mask: Mask
+    confidence: float
+    picture: Image.Image
+    crop: tuple[int, int, int, int] | None = None
+    has_face: bool = True
+
+    def note(self) -> str | None:
+        """A line about what the user might not expect."""
+        if not self.has_face:
+            return "no face found, segmented as it is"
+        if self.crop is None:
+            return None
+        left, top, right, bottom = self.crop
+        return f"face found, cropped to {right - left}x{bottom - top} at ({left}, {top})"
+
+
+@torch.inference_mode()
+def segment_picture(segmenter: FaceSegmenter, picture, crop: bool = False) -> Segmentation:
+    """Segment a PIL picture, or an (H, W, 3) uint8 array, of any size.
+
+    Args:
+        segmenter: the face parser, in evaluation mode.
+        picture: what is segmented.
+        crop: unless the whole picture looks like a portrait, find the face in it and segment the square around it alone.
+    """
+    picture = to_rgb_picture(picture)
+    size = segmenter.config.image_size
+    probabilities = class_probabilities(segmenter, picture)
+    ids = probabilities.argmax(0).astype(np.uint8)
+    if not crop or is_portrait(ids, *picture.size):
+        return to_segmentation(probabilities, picture)
+    box = find_portrait(lambda pictures: class_ids(segmenter, pictures), picture, ids, size)
+    if box in (None, (0, 0, *picture.size)):
+        return to_segmentation(probabilities, picture)._replace(has_face=box is not None)
+    part = picture.crop(box)
+    return to_segmentation(class_probabilities(segmenter, part), part)._replace(crop=box)
+
+
+def class_probabilities(segmenter: FaceSegmenter, picture: Image.Image) -> np.ndarray:
+    """(7, S, S) probabilities of a picture letterboxed to the segmenter's size."""
+    pixels = pixels_from_uint8(np.array(fit_picture(picture, segmenter.config.image_size)))[None].to(segmenter.device)
+    return segmenter.predict(pixels, average_mirrored=True)[0].cpu().numpy()
+
+
+def class_ids(segmenter: FaceSegmenter, pictures: np.ndarray) -> np.ndarray:
+    """(B, S, S, 3) uint8 pictures, of any side that is a multiple of 32 -> (B, S, S) class ids, in one pass."""
+    pixels = pixels_from_uint8(pictures).to(segmenter.device, segmenter.dtype).contiguous(memory_format=torch.channels_last)
+    return segmenter(pixels).argmax(1).byte().cpu().numpy()
+
+
+def to_segmentation(probabilities: np.ndarray, picture: Image.Image) -> Segmentation:
+    left, top, right, bottom = letterbox_window(*picture.size, probabilities.shape[-1])
+    inside = probabilities[:, top:bottom, left:right]
+    return Segmentation(Mask(resized_argmax(inside, *picture.size)), float(inside.max(0).mean(dtype=np.float64)), picture)
