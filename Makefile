@@ -2,7 +2,7 @@
 PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
-.PHONY: app test test-slow docs-check lint train-tiny env browser clean
+.PHONY: app test test-slow coverage fuzz docs-check lint train-tiny env browser clean
 
 app: $(VENV)/.installed
 	$(BIN)/python app.py
@@ -14,6 +14,14 @@ test: $(VENV)/.installed-dev browser lint
 test-slow: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -m slow
 
+# The whole suite, and which share of the package it runs.
+coverage: $(VENV)/.installed-dev browser
+	$(BIN)/python -m pytest --cov=aniface --cov-report=term:skip-covered --cov-fail-under=85
+
+# Ten thousand hostile inputs for every reader of outside data: an hour and a half.
+fuzz: $(VENV)/.installed-dev
+	$(BIN)/python -m tests.fuzz -n 10000
+
 # Every command of the guides is parsed, every Python line compiled, every link followed.
 docs-check: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest tests/test_docs.py
@@ -21,6 +29,7 @@ docs-check: $(VENV)/.installed-dev
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy
 
 # Every training script for a few steps on faces drawn by code: from nothing to a pipeline folder that paints.
 train-tiny: $(VENV)/.installed-dev

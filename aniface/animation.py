@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -84,6 +85,7 @@ def save_animation(frames: Sequence[Image.Image], path, frames_per_second: float
     milliseconds = round(1000 / frames_per_second)
     if kind == ".mp4":
         return write_atomically(target, lambda temporary: write_mp4(frames, temporary, frames_per_second))
+    options: dict[str, Any]
     if kind == ".gif":
         frames = with_one_palette(frames)
         options = {"format": "GIF", "disposal": 1, "optimize": False}

@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 from .conversion import Report, convert, list_conversions
-from .labels import InputError, Mask, open_picture, write_atomically, write_json
+from .labels import InputError, Mask, check_target, open_picture, write_atomically, write_json
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -149,11 +149,7 @@ def load_pipeline(model: str | None):
 
 def check_output(path: str) -> Path:
     """An output file's path, refused before any work is done if its folder cannot take it."""
-    target = Path(path)
-    if target.is_dir():
-        raise InputError(f"{target}: is a folder; expected the name of a file to write")
-    if not target.parent.is_dir():
-        raise InputError(f"{target.parent}: no such folder; make it first or choose another place for {target.name}")
+    target = check_target(path)
     if not os.access(target.parent, os.W_OK, effective_ids=os.access in os.supports_effective_ids):
         raise InputError(f"{target.parent}: may not be written; choose a folder you may write to")
     return target
@@ -358,10 +354,11 @@ def run_convert(args) -> int:
 
 def run_evaluate(args) -> None:
     target = check_output(args.output) if args.output else None
-    from .folders import find_items, split_items
+    from .folders import Item, find_items, split_items
     from .reports import markdown_table
 
-    items, others = find_items(args.data_dir, args.masks_dir), []
+    items = find_items(args.data_dir, args.masks_dir)
+    others: list[Item] = []
     if args.holdout:
         others, items = split_items(items, args.holdout, args.holdout_seed)
         others = others[:: max(1, len(others) // max(1, args.train_pictures))]

@@ -19,7 +19,9 @@ class Report:
     """What was mapped: polygons and visible pixels of each label that was found, and the pixels that no polygon covers."""
 
     def __init__(self) -> None:
-        self.polygons, self.pixels, self.bare = Counter(), Counter(), 0
+        self.polygons: Counter[str] = Counter()
+        self.pixels: Counter[str] = Counter()
+        self.bare = 0
 
     def add(self, annotation: dict) -> np.ndarray:
         """Count an annotation; returns its (H, W) drawn labels, see `draw_labelme`."""

@@ -5,13 +5,14 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
 
 from .features import PictureFeatures
 from .folders import Item, load_item
-from .labels import HAIR, Mask
+from .labels import HAIR, NUM_LABELS, Mask
 from .metrics import confusion, frechet_distance, hair_noise, kernel_distance, segmentation_scores
 
 SIZE = 512
@@ -44,24 +45,24 @@ def evaluate_painter(pipe, items: list[Item], features: PictureFeatures, judge=N
         judge: the pipeline whose segmenter judges; by default `pipe` itself.
         train_items: portraits that the painter was trained on, to tell whether it copies; none to leave that out.
     """
-    totals = {"real": 0, "no_reference": 0, "own_reference": 0}
-    seen = {name: [] for name in (*totals, "second_style")}
-    noise = {name: [] for name in totals}
+    totals = {name: np.zeros((NUM_LABELS, NUM_LABELS), np.int64) for name in ("real", "no_reference", "own_reference")}
+    gathered: dict[str, list[np.ndarray]] = {name: [] for name in (*totals, "second_style")}
+    noise: dict[str, list[float]] = {name: [] for name in totals}
     for number, item in enumerate(items):
         picture, truth = load_item(item, SIZE)
         mask = Mask(truth)
         free = pipe(mask, seed=number, num_images=2).images
         styled = pipe(mask, reference=picture, seed=number).images[0]
-        for name, shown in zip(seen, (picture, free[0], styled, free[1]), strict=True):
+        for name, shown in zip(gathered, (picture, free[0], styled, free[1]), strict=True):
             shown = np.asarray(shown)
-            seen[name].append(features.pooled([shown])[0])
+            gathered[name].append(features.pooled([shown])[0])
             if name in totals:
                 totals[name] = totals[name] + confusion(truth, (judge or pipe).segment(shown).ids)
                 noise[name].append(hair_noise(shown, truth == HAIR))
-    seen = {name: np.stack(rows) for name, rows in seen.items()}
+    seen = {name: np.stack(rows) for name, rows in gathered.items()}
     real = seen["real"]
     half = len(real) // 2
-    report = {
+    report: dict[str, Any] = {
         "what": "painter",
         "pictures": len(items),
         "resolution": SIZE,

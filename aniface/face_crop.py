@@ -93,7 +93,8 @@ def faces_in(ids: np.ndarray) -> list[Square]:
     for number in np.nonzero(sizes >= 0.01 * GRID**2)[0]:
         square, measures = measure_face(ids, numbers == number)
         doubt = math.sqrt((((measures - TYPICAL[:, 0]) / TYPICAL[:, 1]) ** 2).mean())
-        found.append(Square(*(float(value) / GRID for value in square[:3]), doubt))
+        left, top, side = (float(value) / GRID for value in square[:3])
+        found.append(Square(left, top, side, doubt))
     return found
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,8 +24,13 @@ class Item:
     picture: Path
     mask: Path | None
 
+    def open_mask(self) -> Mask:
+        """The mask, for items that have one."""
+        assert self.mask is not None
+        return Mask.open(self.mask)
 
-def find_items(train_data_dir: str | Path, masks_dirs: list[str | Path] = (), need_masks: bool = True) -> list[Item]:
+
+def find_items(train_data_dir: str | Path, masks_dirs: Sequence[str | Path] = (), need_masks: bool = True) -> list[Item]:
     """The pictures of a folder and their masks.
 
     A mask lies beside its picture as `NAME.json` (labelme) or `NAME.mask.png`, or in one of `masks_dirs` as `NAME.json` or `NAME.png`; what
@@ -67,10 +73,10 @@ def split_items(items: list[Item], holdout: int, seed: int = 0) -> tuple[list[It
     return [i for i in items if i.name not in held], [annotated[i] for i in order]
 
 
-def load_item(item: Item, resolution: int) -> tuple[np.ndarray, np.ndarray | None]:
-    """(R, R, 3) uint8 picture and (R, R) uint8 mask of an item."""
+def load_item(item: Item, resolution: int) -> tuple[np.ndarray, np.ndarray]:
+    """(R, R, 3) uint8 picture and (R, R) uint8 mask of an item; all background if it has none."""
     picture = fit_picture(to_rgb_picture(open_picture(item.picture)), resolution)
-    mask = Mask.open(item.mask).fit(resolution).ids if item.mask else None
+    mask = item.open_mask().fit(resolution).ids if item.mask else np.zeros((resolution, resolution), np.uint8)
     return np.array(picture), mask
 
 
@@ -80,9 +86,7 @@ def load_all(items: list[Item], resolution: int) -> tuple[np.ndarray, np.ndarray
     masks = np.zeros((len(items), resolution, resolution), np.uint8)
 
     def load(index: int) -> None:
-        pictures[index], mask = load_item(items[index], resolution)
-        if mask is not None:
-            masks[index] = mask
+        pictures[index], masks[index] = load_item(items[index], resolution)
 
     with ThreadPoolExecutor(2) as pool:
         list(pool.map(load, range(len(items))))
@@ -104,6 +108,6 @@ def list_pictures(folder: Path) -> list[Path]:
         if other is not picture:
             raise InputError(f"{folder}: {other.name} and {picture.name} would both become {picture.stem}.png; rename one of them")
     for stem, picture in stems.items():
-        if other := stems.get(f"{stem}.crop"):
-            raise InputError(f"{folder}: the mask of {other.name} would have the name of a crop of {picture.name}; rename one of them")
+        if crop := stems.get(f"{stem}.crop"):
+            raise InputError(f"{folder}: the mask of {crop.name} would have the name of a crop of {picture.name}; rename one of them")
     return pictures

@@ -42,9 +42,9 @@ def card_text(model, repo_id: str) -> str:
     kind = type(model).__name__
     what, use, name = PIPELINE, USE_PIPELINE, None
     if isinstance(model, Network):
-        first_paragraph = " ".join(inspect.getdoc(model).split("\n\n")[0].split())
+        first_paragraph = " ".join((inspect.getdoc(model) or "").split("\n\n")[0].split())
         what = f"`{kind}`, a network of aniface. {first_paragraph}"
-        name = component_of(type(model), read_index(str(BUNDLED_WEIGHTS)))
+        name = component_of(type(model), read_index(str(BUNDLED_WEIGHTS)) or {})
         use = USE_COMPONENT if name else USE_NETWORK
     data = ModelCardData(
         library_name="aniface",

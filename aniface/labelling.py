@@ -96,8 +96,8 @@ def save_segmentation(found: Segmentation, target: Path, source: Path, labelme: 
     crop = target.with_suffix(".crop.png")
     if found.crop:
         write_atomically(crop, lambda temporary: found.picture.save(temporary, format="PNG"))
-    else:
-        crop.unlink(missing_ok=True)  # of an earlier run: it would be taken for what the mask shows
+    elif os.path.lexists(crop):  # of an earlier run: it would be taken for what the mask shows
+        crop.unlink()
     if labelme:
         shown = crop.name if found.crop else os.path.relpath(source, target.parent)
         write_json(mask_to_labelme(found.mask, shown), target.with_suffix(".json"))

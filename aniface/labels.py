@@ -8,9 +8,14 @@ from __future__ import annotations
 
 import json
 import os
+import reprlib
+import stat
 import tempfile
 import warnings
+from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageSequence, UnidentifiedImageError
@@ -58,8 +63,24 @@ CLEAR_DISTANCE = 40.0  # a colour this near to a palette colour (RGB distance) i
 MAX_MIXED = 0.35  # a picture with a larger share of mixed pixels is not a face map
 
 
+MAX_LABELME_BYTES = 32_000_000  # parsed, the worst of JSON takes 25 times its size
+MAX_DRAWING_TIME = 3e9  # nanoseconds that an annotation may take to draw, as `drawing_time` reckons
+MOST_DETAIL = 4096  # side beyond which a mask is thinned before it is scaled
+MAX_MESSAGE = 1000
+
+
+def printable(text: str) -> str:
+    """The text on one line: what would break it, hide in it or steer a terminal is escaped, the middle of a very long one left out."""
+    if len(text) > MAX_MESSAGE:
+        text = f"{text[: MAX_MESSAGE // 2]} ... {text[-MAX_MESSAGE // 2 :]}"
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
 class InputError(ValueError):
     """A user's mistake, told in one line: what was given, what is expected, what to do."""
+
+    def __init__(self, message: str):
+        super().__init__(printable(message))
 
 
 def check_size(width: int, height: int, what: str) -> None:
@@ -73,25 +94,54 @@ def check_size(width: int, height: int, what: str) -> None:
         )
 
 
+def check_file(path: str | os.PathLike, expected: str) -> os.stat_result:
+    """What the system tells of a file; raises InputError if there is none, or it is a folder, a device or out of reach."""
+    try:
+        status = os.stat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        raise InputError(f"{path}: no such file; expected {expected}") from None
+    except PermissionError:
+        raise InputError(f"{path}: may not be read; check its permissions") from None
+    except (OSError, ValueError) as error:  # a name too long or with a zero byte, a loop of links
+        raise InputError(f"{path}: cannot be looked at ({getattr(error, 'strerror', None) or error}); expected {expected}") from None
+    if stat.S_ISDIR(status.st_mode):
+        raise InputError(f"{path}: is a folder; expected {expected}")
+    if not stat.S_ISREG(status.st_mode):
+        raise InputError(f"{path}: is not a regular file; expected {expected}")
+    return status
+
+
+def check_target(path: str | os.PathLike) -> Path:
+    """The path of a file to write; raises InputError if it is a folder or lies in none."""
+    path = Path(path)
+    for place in (path, path.parent):
+        try:
+            found = stat.S_ISDIR(os.stat(place).st_mode)
+        except (FileNotFoundError, NotADirectoryError):
+            found = False
+        except (OSError, ValueError) as error:
+            raise InputError(f"{place}: cannot be written to ({getattr(error, 'strerror', None) or error}); choose another name") from None
+        if place is path and found:
+            raise InputError(f"{path}: is a folder; expected the name of a file to write")
+    if not found:
+        raise InputError(f"{path.parent}: no such folder; make it first or choose another place for {path.name}")
+    return path
+
+
 def open_picture(path: str | os.PathLike, what: str = "picture") -> Image.Image:
     """Open a picture file and decode its first frame.
 
     Raises:
         InputError: the file is missing, not a regular file, not a picture, damaged, or too large.
     """
-    path = Path(path)
-    if path.is_dir():
-        raise InputError(f"{path}: is a folder; expected a {what} file")
-    if not path.exists():
-        raise InputError(f"{path}: no such file; expected a {what} (PNG, JPEG, WebP, ...)")
-    if not path.is_file():
-        raise InputError(f"{path}: is not a regular file; expected a {what} file")
+    check_file(path, f"a {what} file (PNG, JPEG, WebP, ...)")
     try:
         with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of damaged metadata: what matters is whether the pixels can be read
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            image = Image.open(path, formats=("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF"))
-            check_size(*image.size, what=f"{path}")
-            image = next(ImageSequence.Iterator(image)).copy()
+            file = Image.open(path, formats=("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF"))
+            check_size(*file.size, what=f"{path}")
+            image = next(ImageSequence.Iterator(file)).copy()
             image.load()
     except InputError:
         raise
@@ -113,11 +163,7 @@ def write_atomically(path: str | os.PathLike, write) -> Path:
     Raises:
         InputError: the folder is missing or may not be written.
     """
-    path = Path(path)
-    if path.is_dir():
-        raise InputError(f"{path}: is a folder; expected the name of a file to write")
-    if not path.parent.is_dir():
-        raise InputError(f"{path.parent}: no such folder; make it first or choose another place for {path.name}")
+    path = check_target(path)
     temporary = None
     try:
         handle, temporary = tempfile.mkstemp(prefix=".aniface-", suffix=path.suffix, dir=path.parent)
@@ -241,12 +287,14 @@ class Mask:
 
     def fit(self, size: int) -> Mask:
         """The mask as a `size` x `size` square: letterboxed with background if it is not square, then scaled by a vote of areas."""
-        ids = self.ids
-        if self.width != self.height:
-            side = max(self.width, self.height)
+        thinning = -(-max(self.ids.shape) // MOST_DETAIL)
+        ids = self.ids[::thinning, ::thinning]
+        height, width = ids.shape
+        if width != height:
+            side = max(width, height)
             square = np.zeros((side, side), np.uint8)
-            top, left = (side - self.height) // 2, (side - self.width) // 2
-            square[top : top + self.height, left : left + self.width] = ids
+            top, left = (side - height) // 2, (side - width) // 2
+            square[top : top + height, left : left + width] = ids
             ids = square
         return Mask(vote_resize(ids, size))
 
@@ -266,6 +314,35 @@ def vote_resize(ids: np.ndarray, size: int) -> np.ndarray:
     if shrinks:
         votes[[EYE, MOUTH]] *= 1.25
     return votes.argmax(0).astype(np.uint8)
+
+
+def converted(image: Image.Image, mode: str, what: str) -> Image.Image:
+    """The picture in another of Pillow's modes; raises InputError if there is no way to it, or its pixels cannot be read."""
+    try:
+        return image.convert(mode)
+    except Exception as error:  # Pillow raises ValueError, OSError, TypeError, ... by what is wrong
+        raise InputError(f"{what} is damaged or has {image.mode} colours that cannot be read ({error}); expected an RGB picture") from None
+
+
+def strips(image: Image.Image, pixels: int = 2**17) -> Iterator[tuple[int, Image.Image]]:
+    """(first row, strip) of the picture cut into strips of some `pixels`, so that work on large ones needs little memory beside them."""
+    rows = max(1, pixels // image.width)
+    for top in range(0, image.height, rows):
+        yield top, image.crop((0, top, image.width, min(top + rows, image.height)))
+
+
+def nearest_colours(rgba: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(H, W, 4) uint8 -> (H, W) ids of the nearest palette colours and whether they are near; transparent pixels are background."""
+    red, green, blue = (rgba[..., channel].astype(np.int32) for channel in range(3))
+    nearest = np.zeros(rgba.shape[:2], np.uint8)
+    least = np.full(rgba.shape[:2], 3 * 256**2, np.int32)
+    for index, (r, g, b) in enumerate(PALETTE.tolist()):
+        distance = (red - r) ** 2 + (green - g) ** 2 + (blue - b) ** 2
+        nearest[distance < least] = index
+        np.minimum(least, distance, out=least)
+    transparent = rgba[..., 3] < 128
+    nearest[transparent] = BACKGROUND
+    return nearest, (least <= CLEAR_DISTANCE**2) | transparent
 
 
 def decode_picture(image: Image.Image) -> Mask:
@@ -290,19 +367,11 @@ def decode_picture(image: Image.Image) -> Mask:
             f"the mask is a grey picture with values up to {grey.max()}; expected class ids 0..{NUM_LABELS - 1}, or a picture in the "
             "palette's 7 colours"
         )
-    rgba = np.asarray(image.convert("RGBA"))
-    transparent = rgba[..., 3] < 128
-    # Distances for the distinct colours only: a flat drawing has few.
-    packed = rgba[..., :3].astype(np.uint32) @ np.array([65536, 256, 1], np.uint32)
-    colours, where = np.unique(packed, return_inverse=True)
-    where = where.reshape(packed.shape)
-    rgb = np.stack([colours >> 16, colours >> 8 & 255, colours & 255], -1).astype(np.int32)
-    distance = np.empty((len(rgb), NUM_LABELS), np.float32)
-    for index, colour in enumerate(PALETTE.astype(np.int32)):
-        distance[:, index] = np.sqrt(((rgb - colour) ** 2).sum(-1))
-    nearest = distance.argmin(1).astype(np.uint8)[where]
-    clear = (distance.min(1) <= CLEAR_DISTANCE)[where] | transparent
-    nearest[transparent] = BACKGROUND
+    nearest = np.empty((image.height, image.width), np.uint8)
+    clear = np.empty(nearest.shape, bool)
+    for top, strip in strips(image):
+        part = slice(top, top + strip.height)
+        nearest[part], clear[part] = nearest_colours(np.asarray(converted(strip, "RGBA", "the mask picture")))
     mixed = 1 - clear.mean()
     if mixed > MAX_MIXED:
         raise InputError(
@@ -317,22 +386,28 @@ def fill_by_majority(ids: np.ndarray, clear: np.ndarray, rounds: int = 4) -> np.
 
     What is still unclear after `rounds` keeps its own nearest class.
     """
-    ids, clear = ids.copy(), clear.copy()
+    ids, clear = np.pad(ids, 1), np.pad(clear, 1)
+    flat_ids, flat_clear = ids.reshape(-1), clear.reshape(-1)
+    around = [dy * ids.shape[1] + dx for dy in (-1, 0, 1) for dx in (-1, 0, 1)]
     for _ in range(rounds):
-        rows, columns = np.nonzero(~clear)
-        if not len(rows):
+        edge = clear.copy()
+        for axis in (0, 1):
+            beside = edge.swapaxes(0, axis)
+            beside[1:-1] = beside[:-2] | beside[1:-1] | beside[2:]
+        edge &= ~clear
+        edge[[0, -1]] = edge[:, [0, -1]] = False
+        places = np.flatnonzero(edge)
+        if not len(places):
             break
-        padded_ids, padded_clear = np.pad(ids, 1), np.pad(clear, 1)
-        votes = np.zeros((len(rows), NUM_LABELS), np.uint8)
-        each = np.arange(len(rows))
-        for dy in range(3):
-            for dx in range(3):
-                votes[each, padded_ids[rows + dy, columns + dx]] += padded_clear[rows + dy, columns + dx]
-        decided = votes.any(1)
-        rows, columns = rows[decided], columns[decided]
-        ids[rows, columns] = votes[decided].argmax(1)
-        clear[rows, columns] = True
-    return ids
+        chosen = np.empty(len(places), np.uint8)
+        for start in range(0, len(places), 2**18):  # at a time: little memory for large pictures
+            some = places[start : start + 2**18]
+            votes = np.zeros((len(some), NUM_LABELS), np.uint8)
+            for step in around:
+                votes[np.arange(len(some)), flat_ids[some + step]] += flat_clear[some + step]
+            chosen[start : start + 2**18] = votes.argmax(1)
+        flat_ids[places], flat_clear[places] = chosen, True
+    return ids[1:-1, 1:-1].copy()
 
 
 # --- labelme ---------------------------------------------------------------------------------------------------------
@@ -344,13 +419,13 @@ def read_labelme(path: str | os.PathLike) -> dict:
     Raises:
         InputError: missing, too large, no JSON, or not labelme's structure.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise InputError(f"{path}: no such file; expected a labelme JSON file")
-    if path.stat().st_size > 100_000_000:
-        raise InputError(f"{path}: has more than 100 MB; expected a labelme JSON file")
+    if check_file(path, "a labelme JSON file").st_size > MAX_LABELME_BYTES:
+        limit = f"{MAX_LABELME_BYTES // 10**6} MB"
+        raise InputError(f"{path}: has more than {limit}; expected a labelme JSON file: save it without its picture (imageData)")
     try:
-        annotation = json.loads(path.read_bytes())
+        annotation = json.loads(Path(path).read_bytes())
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}); check its permissions") from None
     except (ValueError, RecursionError) as error:
         raise InputError(f"{path}: is not valid JSON ({str(error).splitlines()[0]}); expected a labelme file") from None
     try:
@@ -369,22 +444,34 @@ def check_labelme(annotation) -> dict:
     check_size(width, height, what="the annotated picture")
     if not annotation["shapes"]:
         raise InputError("has no polygons; annotate at least one region in labelme")
+    time = 0.0
     for number, shape in enumerate(annotation["shapes"], start=1):
         if not isinstance(shape, dict) or not isinstance(shape.get("points"), list):
             raise InputError(f"shape {number} has no points; expected a polygon")
         label = shape.get("label")
         if not isinstance(label, str) or label not in ID_OF_LABEL:
-            raise InputError(f"shape {number} has the unknown label {str(label)[:40]!r}; expected one of {', '.join(ID_OF_LABEL)}")
+            raise InputError(f"shape {number} has the unknown label {reprlib.repr(label)}; expected one of {', '.join(ID_OF_LABEL)}")
         if shape.get("shape_type", "polygon") != "polygon":
-            raise InputError(f"shape {number} is a {str(shape['shape_type'])[:20]!r}; only polygons are supported")
+            raise InputError(f"shape {number} is a {reprlib.repr(shape['shape_type'])}; only polygons are supported")
         points = shape["points"]
         if len(points) < 3:
             raise InputError(f"shape {number} ({label}) has {len(points)} points; a polygon needs at least 3")
         for point in points:
             good = isinstance(point, list) and len(point) == 2
             if not good or not all(type(v) in (int, float) and abs(v) <= 4 * MAX_SIDE for v in point):
-                raise InputError(f"shape {number} ({label}) has the point {str(point)[:40]}; expected [x, y] in pixels")
+                raise InputError(f"shape {number} ({label}) has the point {reprlib.repr(point)}; expected [x, y] in pixels")
+        time += drawing_time(points, width, height)
+    if time > MAX_DRAWING_TIME:
+        raise InputError("has polygons that would take too long to draw; annotate a smaller picture, or with fewer points")
     return annotation
+
+
+def drawing_time(points: list, width: int, height: int) -> float:
+    """About how many nanoseconds Pillow takes to draw a polygon: by its sides' crossings with rows, its points a row, and its area."""
+    x, y = zip(*points, strict=True)
+    columns, rows = (max(0, min(max(v), side) - max(min(v), 0) + 1) for v, side in ((x, width), (y, height)))
+    crossings = sum(abs(a - b) for a, b in pairwise((*y, y[0])))
+    return 10_000 + 150 * crossings + rows * len(points) + rows * columns / 8
 
 
 def mask_from_labelme(annotation: dict) -> Mask:
@@ -415,12 +502,12 @@ def mask_to_labelme(mask: Mask, image_path: str = "") -> dict:
     Regions are drawn from the largest outline to the smallest: a region that lies in a hole of another has the smaller outline, so
     it comes later and lies on top.
     """
-    outlines = []
+    outlines: list[tuple[float, int, int, list[tuple[int, int]]]] = []
     for label, start in region_starts(mask.ids):
         outline = trace_outline(mask.ids, start)
         outlines.append((polygon_area(outline), len(outlines), label, outline))
     outlines.sort(key=lambda item: (-item[0], item[1]))
-    shapes = [
+    shapes: list[dict[str, Any]] = [
         {
             "label": LABELS[label],
             "points": [[float(x), float(y)] for x, y in outline],

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from functools import reduce
+from operator import add
+
 import torch
 from torch.nn import functional as F
 
@@ -61,18 +64,18 @@ def vae_divergence(mean: torch.Tensor, log_variance: torch.Tensor) -> torch.Tens
 
 def hinge_discriminator_loss(real: list[torch.Tensor], fake: list[torch.Tensor]) -> torch.Tensor:
     """Hinge loss of the patch scores at each scale (Lim & Ye 2017, "Geometric GAN")."""
-    return sum(F.relu(1 - r).mean() + F.relu(1 + f).mean() for r, f in zip(real, fake, strict=True)) / len(real)
+    return reduce(add, (F.relu(1 - r).mean() + F.relu(1 + f).mean() for r, f in zip(real, fake, strict=True))) / len(real)
 
 
 def hinge_generator_loss(fake: list[torch.Tensor]) -> torch.Tensor:
     """The painter's side of the hinge loss."""
-    return -sum(f.mean() for f in fake) / len(fake)
+    return -reduce(add, (f.mean() for f in fake)) / len(fake)
 
 
 def feature_loss(fake: list[torch.Tensor], real: list[torch.Tensor]) -> torch.Tensor:
     """Mean L1 distance of feature maps, each scaled by the mean size of the real one (feature matching: pix2pixHD, section 3.2;
     perceptual loss: Johnson et al. 2016)."""
-    return sum((f - r).abs().mean() / (r.abs().mean() + 1e-4) for f, r in zip(fake, real, strict=True)) / len(real)
+    return reduce(add, ((f - r).abs().mean() / (r.abs().mean() + 1e-4) for f, r in zip(fake, real, strict=True))) / len(real)
 
 
 def low_pass_loss(fake: torch.Tensor, real: torch.Tensor, factor: int = 8) -> torch.Tensor:

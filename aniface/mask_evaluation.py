@@ -36,8 +36,8 @@ def evaluate_masks(pipe, items: list[Item], train_items: list[Item], features: P
     """
     if min(len(masks), len(items), len(train_items)) < 2:
         raise InputError(f"{len(masks)} random, {len(items)} real and {len(train_items)} training masks; expected at least 2 of each")
-    real = [Mask.open(item.mask).fit(PICTURE_SIZE) for item in items]
-    train = [Mask.open(item.mask).fit(SIZE) for item in train_items]
+    real = [item.open_mask().fit(PICTURE_SIZE) for item in items]
+    train = [item.open_mask().fit(SIZE) for item in train_items]
     return compare_masks(masks, first_tries, real, train) | evaluate_use(pipe, masks, real, items, train_items, features)
 
 
@@ -118,7 +118,9 @@ def evaluate_completion(pipe, real: list[Mask]) -> dict[str, dict[str, float]]:
     return report
 
 
-def evaluate_painted(pipe, masks: list[Mask], items: list[Item], train_items: list[Item], features: PictureFeatures) -> dict[str, float]:
+def evaluate_painted(
+    pipe, masks: list[Mask], items: list[Item], train_items: list[Item], features: PictureFeatures
+) -> dict[str, float | str]:
     """Kernel distance to training portraits of pictures painted, in random styles, from random masks and from held-out real ones."""
     chosen = train_items[:: max(1, len(train_items) // REFERENCE_PORTRAITS)]
     reference = np.concatenate([features.pooled([load_item(item, 256)[0]]) for item in chosen])
@@ -129,5 +131,5 @@ def evaluate_painted(pipe, masks: list[Mask], items: list[Item], train_items: li
             np.concatenate([features.pooled([pipe(mask, seed=number).images[0]]) for number, mask in enumerate(painted)]),
         )
 
-    random, real = distance(masks), distance(Mask.open(item.mask) for item in items)
+    random, real = distance(masks), distance(item.open_mask() for item in items)
     return {"random": random, "real": real, "ratio": random / real, "pictures": len(masks), "features": features.name}

@@ -73,9 +73,9 @@ def validity(mask: Mask) -> dict[str, bool]:
     face_row = face[0].row if face else 0.0
     lower = ids[int(face_row) :]
     return {
-        "face": bool(face) and (ids == FACE).mean() >= 0.03,
+        "face": bool(face) and bool((ids == FACE).mean() >= 0.03),
         "eyes": 1 <= len(eyes) <= 2 and _two_eyes_side_by_side(eyes) and all((eye.inside & near_face).any() for eye in eyes),
-        "mouth": bool(mouths) and mouths[0].row > eye_row and bool((mouths[0].inside & near_face).any()),
+        "mouth": bool(mouths) and bool(mouths[0].row > eye_row) and bool((mouths[0].inside & near_face).any()),
         "hair": bool((near_face & (ids == HAIR)).any()),
         "head": bool(head) and head[0].area >= 0.95 * sum(piece.area for piece in head),
         "below": bool(((lower == SKIN) | (lower == CLOTHES)).sum() >= 0.01 * ids.size),
@@ -127,7 +127,8 @@ def halves(figures: dict[str, np.ndarray], seed: int = 0) -> tuple[dict[str, np.
     """The figures of two random halves of the masks: how far apart equal distributions come out by chance."""
     order = np.random.default_rng(seed).permutation(len(next(iter(figures.values()))))
     middle = len(order) // 2
-    return tuple({name: values[part] for name, values in figures.items()} for part in (order[:middle], order[middle : 2 * middle]))
+    first, second = ({name: values[part] for name, values in figures.items()} for part in (order[:middle], order[middle : 2 * middle]))
+    return first, second
 
 
 def nearest_iou(masks: list[Mask], others: list[Mask], leave_out_same: bool = False) -> np.ndarray:

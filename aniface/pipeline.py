@@ -289,7 +289,9 @@ class AnifacePipeline(DiffusionPipeline):
         size = self.style_encoder.config.image_size
         pixels = self._pixels(picture, size)
         layout = mask_one_hot(self.segment(picture), size).to(self.device)
-        return SeenStyle(*self.style_encoder(pixels, layout), *region_means(pixels, layout))
+        mean, log_variance = self.style_encoder(pixels, layout)
+        colours, present = region_means(pixels, layout)
+        return SeenStyle(mean, log_variance, colours, present)
 
     @torch.inference_mode()
     def choose_style(

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from .labels import NUM_LABELS, InputError, Mask, check_size
+from .labels import MOST_DETAIL, NUM_LABELS, InputError, Mask, check_size, converted, strips
 
 
 def to_rgb_picture(picture, what: str = "the picture") -> Image.Image:
@@ -18,22 +18,35 @@ def to_rgb_picture(picture, what: str = "the picture") -> Image.Image:
     if not isinstance(picture, Image.Image):
         raise InputError(f"{what} is a {type(picture).__name__}; expected a PIL picture or an (H, W, 3) uint8 array")
     check_size(*picture.size, what=what)
+    try:
+        picture.load()
+    except Exception as error:  # Pillow's decoders raise all kinds
+        raise InputError(f"{what} is damaged or incomplete ({error}); expected a whole picture") from None
     if picture.mode.startswith("I") or picture.mode == "F":  # 16-bit and float greys: Pillow would clip them
-        grey = np.asarray(picture, dtype=np.float32)
-        span = 65535.0 if picture.mode.startswith("I;16") or grey.max() > 255 else 255.0
-        picture = Image.fromarray(np.clip(grey / span * 255, 0, 255).astype(np.uint8))
-    if picture.mode in ("RGBA", "LA", "PA") or "transparency" in picture.info:
-        rgba = picture.convert("RGBA")
-        picture = Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba)
-    return picture.convert("RGB")
+        wide = picture.mode.startswith("I;16") or any((np.asarray(strip) > 255).any() for _, strip in strips(picture))
+        levels = np.empty((picture.height, picture.width), np.uint8)
+        for top, strip in strips(picture):
+            grey = np.nan_to_num(np.asarray(strip, dtype=np.float32)) / (65535.0 if wide else 255.0) * 255
+            levels[top : top + strip.height] = np.clip(grey, 0, 255).astype(np.uint8)
+        picture = Image.fromarray(levels)
+    if picture.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in picture.info:
+        opaque = Image.new("RGB", picture.size)
+        for top, strip in strips(picture):
+            rgba = converted(strip, "RGBA", what)
+            opaque.paste(Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba).convert("RGB"), (0, top))
+        return opaque
+    return converted(picture, "RGB", what)
 
 
 def fit_picture(picture: Image.Image, size: int) -> Image.Image:
     """Scale an RGB picture to a `size` x `size` square; one that is not square is letterboxed with its mean border colour."""
     if picture.width != picture.height:
+        side = max(picture.size)
+        if side > MOST_DETAIL:  # its square may have four times the pixels that any picture may have
+            picture = picture.resize([max(1, length * MOST_DETAIL // side) for length in picture.size], Image.Resampling.LANCZOS)
+            side = max(picture.size)
         array = np.asarray(picture)
         border = np.concatenate([array[0], array[-1], array[:, 0], array[:, -1]]).mean(0)
-        side = max(picture.size)
         square = Image.new("RGB", (side, side), tuple(int(v) for v in border))
         square.paste(picture, ((side - picture.width) // 2, (side - picture.height) // 2))
         picture = square
@@ -86,17 +99,23 @@ def resized_argmax(
         planes: (7, H, W) float32 probabilities (or shares, or votes).
         width, height: of the result, in pixels.
         window: the part of the planes that becomes the result: left, top, right, bottom; all of them by default.
-        resample: how the planes are scaled. One is in memory at a time, so that large results stay affordable.
+        resample: how the planes are scaled. One strip of one is in memory at a time, so that large results stay affordable.
 
     Returns:
         (height, width) uint8 class ids.
     """
-    best = np.full((height, width), -np.inf, np.float32)
+    left, top, right, bottom = window or (0, 0, planes.shape[2], planes.shape[1])
+    pictures = [Image.fromarray(np.ascontiguousarray(plane)) for plane in planes]
     ids = np.zeros((height, width), np.uint8)
-    for index, plane in enumerate(planes):
-        plane = np.asarray(Image.fromarray(np.ascontiguousarray(plane)).resize((width, height), resample, box=window))
-        better = plane > best
-        best[better], ids[better] = plane[better], index
+    rows = max(1, 2**22 // width)
+    for first in range(0, height, rows):
+        strip = ids[first : first + rows]
+        start, end = (top + (bottom - top) * row / height for row in (first, first + len(strip)))
+        best = np.full(strip.shape, -np.inf, np.float32)
+        for index, picture in enumerate(pictures):
+            plane = np.asarray(picture.resize((width, len(strip)), resample, box=(left, start, right, end)))
+            better = plane > best
+            best[better], strip[better] = plane[better], index
     return ids
 
 

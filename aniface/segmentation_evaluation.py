@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import torch
@@ -39,9 +40,10 @@ def evaluate_segmenter(pipe, items: list[Item]) -> dict:
         scores: see `metrics.segmentation_scores`, and "boundary_f1"; specks, blockiness: a picture's mean, guessed and annotated;
         disturbed: mIoU under each of `DISTURBANCES`; milliseconds of `pipe.segment`.
     """
-    counts, borders = 0, 0
-    disturbed = {name: 0 for name in DISTURBANCES}
-    noise = {name: {"annotated": [], "segmented": []} for name in ("specks", "blockiness")}
+    counts: Any = 0
+    borders: Any = 0
+    disturbed: dict[str, Any] = {name: 0 for name in DISTURBANCES}
+    noise: dict[str, dict[str, list[float]]] = {name: {"annotated": [], "segmented": []} for name in ("specks", "blockiness")}
     for item in items:
         pixels, truth = load_item(item, SIZE)
         picture = Image.fromarray(pixels)

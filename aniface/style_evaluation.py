@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,7 +12,7 @@ import torch
 from .features import PictureFeatures
 from .folders import Item, load_item
 from .hair import HAIR_COLORS, ciede2000, measure_hair_color, srgb_to_lab
-from .labels import HAIR, STYLE_REGION_OF_LABEL, STYLE_REGIONS, Mask
+from .labels import HAIR, NUM_LABELS, STYLE_REGION_OF_LABEL, STYLE_REGIONS, Mask
 from .losses import vae_divergence
 from .metrics import confusion, kernel_distance, segmentation_scores
 from .processing import mask_one_hot, pixels_from_uint8
@@ -29,7 +30,14 @@ def as_array(pipe, mask: Mask, **kwargs) -> np.ndarray:
 
 def hair_lab(picture: np.ndarray, ids: np.ndarray) -> np.ndarray:
     """Median CIELAB colour of the hair."""
-    return measure_hair_color(picture, ids)[0]
+    return seen_hair(picture, ids)[0]
+
+
+def seen_hair(picture: np.ndarray, ids: np.ndarray) -> tuple[np.ndarray, str]:
+    """`measure_hair_color` of masks that have hair."""
+    measured = measure_hair_color(picture, ids)
+    assert measured is not None
+    return measured
 
 
 def with_hair(items: Iterable[Item], least: float = 0.03) -> list[tuple[np.ndarray, Mask]]:
@@ -41,10 +49,11 @@ def with_hair(items: Iterable[Item], least: float = 0.03) -> list[tuple[np.ndarr
 def evaluate_hair(pipe, masks: Sequence[Mask], seed: int = 0) -> dict:
     """Every named colour, and one random colour, on every mask: how often it is named right and how far off it is (CIEDE2000)."""
     rng = np.random.default_rng(seed)
-    colours, off_random = {name: {"differences": [], "right": 0} for name in HAIR_COLORS}, []
+    colours: dict[str, dict[str, Any]] = {name: {"differences": [], "right": 0} for name in HAIR_COLORS}
+    off_random = []
     for number, mask in enumerate(masks):
         for name, row in colours.items():
-            lab, seen = measure_hair_color(as_array(pipe, mask, hair_color=name, seed=number), mask.ids)
+            lab, seen = seen_hair(as_array(pipe, mask, hair_color=name, seed=number), mask.ids)
             row["differences"].append(float(ciede2000(lab, srgb_to_lab(np.array(HAIR_COLORS[name])))))
             row["right"] += seen == name
         asked = rng.integers(0, 256, 3)
@@ -65,7 +74,7 @@ def evaluate_hair(pipe, masks: Sequence[Mask], seed: int = 0) -> dict:
 def evaluate_rest(pipe, portraits: Portraits, seed: int = 0) -> dict:
     """What recolouring the hair of a portrait's own style does outside the hair, and to the mask that is seen in the picture."""
     names = list(HAIR_COLORS)
-    differences, counts = [], 0
+    differences, counts = [], np.zeros((NUM_LABELS, NUM_LABELS), np.int64)
     for number, (picture, mask) in enumerate(portraits):
         before = as_array(pipe, mask, reference=picture, seed=seed)
         after = as_array(pipe, mask, reference=picture, seed=seed, hair_color=names[number % len(names)])
@@ -107,18 +116,18 @@ def evaluate_references(pipe, portraits: Portraits, pairs: int, features: Pictur
     own, other = [], []
     for number in range(pairs):
         picture, mask = portraits[number % len(portraits)]
-        reference = portraits[rng.integers(len(portraits))][0]
+        reference = portraits[int(rng.integers(len(portraits)))][0]
         shown = as_array(pipe, mask, reference=reference, seed=number)
         asked.append(region_colours(reference, pipe.segment(reference)))
         painted.append(region_colours(shown, mask))
         other.append(features.distance(picture, shown))
         if number < len(portraits):
             own.append(features.distance(picture, as_array(pipe, mask, reference=picture, seed=number)))
-    asked, painted = np.stack(asked), np.stack(painted)
+    all_asked, all_painted = np.stack(asked), np.stack(painted)
     correlations = {}
     for region in CORRELATED:
         index = STYLE_REGIONS.index(region)
-        first, second = asked[:, index], painted[:, index]
+        first, second = all_asked[:, index], all_painted[:, index]
         known = ~np.isnan(first + second).any(1)
         correlations[region] = float(np.mean([np.corrcoef(first[known, c], second[known, c])[0, 1] for c in range(3)]))
     return {

@@ -60,12 +60,14 @@ def make_dots(pipe, pictures: Iterable | None, count: int = 300, region: str = "
 
 def make_dot(pipe, layout: torch.Tensor, mask: Mask, style: Style, region: str) -> Dot:
     picture = to_pil(pipe.paint_style(layout, style))[0]
-    _, name = measure_hair_color(np.asarray(picture), mask.ids)
-    hair = np.median(np.asarray(picture)[mask.ids == HAIR], axis=0)
+    measured = measure_hair_color(np.asarray(picture), mask.ids)
+    if measured is None:
+        raise InputError("the mask shows no hair; expected one whose hair can be painted")
+    red, green, blue = (int(v) for v in np.median(np.asarray(picture)[mask.ids == HAIR], axis=0))
     codes = style.codes[0].cpu().numpy()
     code = codes.ravel() if region == "all" else codes[STYLE_REGIONS.index(region)]
     thumbnail = picture.resize((THUMBNAIL, THUMBNAIL), Image.Resampling.LANCZOS)
-    return Dot(thumbnail, tuple(int(v) for v in hair), name, code)
+    return Dot(thumbnail, (red, green, blue), measured[1], code)
 
 
 def place(dots: list[Dot], seed: int = 0) -> np.ndarray:

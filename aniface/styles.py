@@ -57,8 +57,9 @@ def blend_seen(styles: list[SeenStyle], weights: list[float]) -> SeenStyle:
     shares = shares * torch.stack([style.present for style in styles])
     present = (shares.sum(0) > 0).float()
     shares = shares / shares.sum(0).clamp(min=1e-8)
-    parts = (sum(shares[k] * getattr(style, name) for k, style in enumerate(styles)) for name in ("mean", "log_variance", "colours"))
-    return SeenStyle(*parts, present)
+    stacks = (torch.stack([getattr(style, name) for style in styles]) for name in ("mean", "log_variance", "colours"))
+    mean, log_variance, colours = ((shares * stack).sum(0) for stack in stacks)
+    return SeenStyle(mean, log_variance, colours, present)
 
 
 def nothing_like(seen: SeenStyle) -> SeenStyle:

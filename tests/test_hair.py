@@ -2,6 +2,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
 
 from aniface.hair import HAIR_COLORS, ciede2000, measure_hair_color, parse_hair_color, srgb_to_lab
 from aniface.labels import InputError
@@ -36,6 +39,33 @@ def test_each_anchor_is_measured_as_itself():
     for name, rgb in HAIR_COLORS.items():
         assert measure_hair_color(np.full((8, 8, 3), rgb, np.uint8), ids)[1] == name
     assert measure_hair_color(np.zeros((8, 8, 3), np.uint8), np.zeros((8, 8))) is None
+
+
+colours = hnp.arrays(np.uint8, (3, 3))
+
+
+@settings(max_examples=200, deadline=None)
+@given(colours)
+def test_colour_differences_are_symmetric_and_tell_colours_apart(rgb):
+    lab = srgb_to_lab(rgb)
+    assert (lab[:, 0] >= -1e-9).all() and (lab[:, 0] <= 100.01).all() and np.isfinite(lab).all()
+    first, second, _ = lab
+    assert ciede2000(first, first) == 0
+    assert ciede2000(first, second) == pytest.approx(ciede2000(second, first), abs=1e-9)
+    assert (ciede2000(first, second) > 0) == (not np.array_equal(rgb[0], rgb[1]))
+
+
+@settings(max_examples=50, deadline=None)
+@given(hnp.arrays(np.uint8, (9, 9, 3)), hnp.arrays(np.uint8, (9, 9), elements=st.integers(0, 6)), st.integers(0, 99))
+def test_measured_hair_depends_on_hair_alone_and_not_on_its_order(picture, ids, seed):
+    measured = measure_hair_color(picture, ids)
+    other = np.where((ids == 5)[..., None], picture, 255 - picture)
+    places = np.argwhere(ids == 5)
+    shuffled = other.copy()
+    shuffled[tuple(places.T)] = other[tuple(np.random.default_rng(seed).permutation(places).T)]
+    again = measure_hair_color(shuffled, ids)
+    assert (measured is None) == (again is None) == (not len(places))
+    assert measured is None or (np.allclose(measured[0], again[0]) and measured[1] == again[1] and measured[1] in HAIR_COLORS)
 
 
 def test_names_and_hex():

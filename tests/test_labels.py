@@ -69,6 +69,25 @@ def test_labelme_round_trip_is_exact(ids):
     assert mask_from_labelme(json.loads(json.dumps(mask_to_labelme(mask)))) == mask
 
 
+@settings(max_examples=40, deadline=None)
+@given(id_maps, st.integers(0, 2**32 - 1), st.integers(0, 22))
+def test_colours_that_are_a_little_off_are_decoded_exactly(ids, seed, most):
+    """Up to 22 in each channel is within CLEAR_DISTANCE of the own colour and farther from every other one."""
+    off = np.random.default_rng(seed).integers(-most, most + 1, (*ids.shape, 3))
+    assert np.array_equal(Mask.of((PALETTE[ids] + off).clip(0, 255).astype(np.uint8)).ids, ids)
+
+
+@settings(max_examples=40, deadline=None)
+@given(id_maps, st.integers(8, 90))
+def test_resizing_keeps_to_the_classes_and_comes_back(ids, size):
+    assert set(np.unique(Mask(ids).fit(size).ids)) <= {*np.unique(ids), 0}
+    square = ids[: min(ids.shape), : min(ids.shape)]
+    assert np.array_equal(vote_resize(vote_resize(square, 4 * len(square))[2::4, 2::4], len(square)), square)
+    flipped = Mask(ids[:, ::-1]).fit(size).ids
+    if len(np.unique(ids)) == 1:
+        assert abs(flipped[:, ::-1].astype(int) - Mask(ids).fit(size).ids).mean() < 7 / size  # letterboxes round to one side
+
+
 def test_labelme_round_trip_of_a_face(toy_mask):
     annotation = mask_to_labelme(toy_mask, "face.png")
     assert mask_from_labelme(annotation) == toy_mask

@@ -12,7 +12,7 @@ from huggingface_hub import ModelCard
 
 from aniface.cli import build_parser
 from aniface.labels import HEX_PALETTE, LABELS
-from train.fill_cards import CARDS, SHIPPED, filled
+from train.fill_cards import CARDS, SHIPPED, SUMS, checksums, filled
 
 ROOT = Path(__file__).parents[1]
 
@@ -47,6 +47,11 @@ def test_the_shipped_card_is_the_pipelines():
     assert SHIPPED.read_bytes() == (CARDS / "pipeline.md").read_bytes()
 
 
+def test_the_shipped_files_have_their_checksums():
+    assert SUMS.read_text(encoding="utf-8") == checksums(), "if they were meant to change, run: python -m train.fill_cards"
+    assert len(re.findall(r"^[0-9a-f]{64}  [\w/]+\.safetensors$", SUMS.read_text(encoding="utf-8"), flags=re.MULTILINE)) == 5
+
+
 def test_measured_figures_hold_what_is_promised():
     segmenter = json.loads((CARDS / "results" / "segmenter.json").read_text())
     painter = json.loads((CARDS / "results" / "painter.json").read_text())
@@ -67,6 +72,16 @@ def test_every_command_of_the_readme_parses():
     assert len(lines) >= 6
     for line in lines:
         assert build_parser().parse_args(line.split()).run
+
+
+def test_every_dependency_has_its_reason():
+    """And one pinned version."""
+    named = re.findall(r'"([\w-]+)>=', (ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    table = (ROOT / "docs" / "trust.md").read_text(encoding="utf-8").partition("## Dependencies")[2]
+    told = set(re.findall(r"[\w-]+", " ".join(re.findall(r"^\| ([^|]+) \|", table, flags=re.MULTILINE))))
+    pins = "".join((ROOT / f"requirements{kind}.txt").read_text(encoding="utf-8") for kind in ("", "-dev")).lower()
+    assert set(named) <= told
+    assert not [name for name in set(named) if f"{name.lower()}==" not in pins]
 
 
 def test_the_space_header_and_the_pins_agree():

@@ -27,7 +27,7 @@ def random_grid(rng: np.random.Generator, size: int, rotate: float = 25, scale=(
     dx, dy = rng.uniform(-2 * shift, 2 * shift, 2)
     cos, sin = math.cos(angle) / zoom, math.sin(angle) / zoom
     theta = torch.tensor([[[mirror * cos, -mirror * sin, dx], [sin, cos, dy]]], dtype=torch.float32)
-    grid = F.affine_grid(theta, (1, 1, size, size), align_corners=False)
+    grid = F.affine_grid(theta, [1, 1, size, size], align_corners=False)
     knots = torch.from_numpy(rng.normal(0, warp, (1, 2, 6, 6)).astype(np.float32))
     return grid + F.interpolate(knots, size=(size, size), mode="bicubic", align_corners=True).movedim(1, -1)
 

@@ -27,8 +27,8 @@ from .common import run_script
 def augmented(picture: np.ndarray, ids: np.ndarray, rng: np.random.Generator, rotate: float, warp: float) -> tuple[np.ndarray, np.ndarray]:
     """(R, R, 3) uint8 picture and (R, R) uint8 mask, turned, mirrored and bent alike; what comes in from outside is mirrored."""
     grid = random_grid(rng, len(ids), rotate=rotate, scale=(1.0, 1.0), shift=0.0, warp=warp)
-    pixels, ids = warp_pair(pixels_from_uint8(picture), torch.from_numpy(ids.copy()), grid)
-    return uint8_from_pixels(pixels), ids.numpy()
+    pixels, mask = warp_pair(pixels_from_uint8(picture), torch.from_numpy(ids.copy()), grid)
+    return uint8_from_pixels(pixels), mask.numpy()
 
 
 def main() -> None:

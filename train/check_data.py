@@ -78,7 +78,7 @@ def main() -> None:
     for problem in problems:
         print(problem)
     masked = [item for item in items if item.mask]
-    annotated = sum(item.mask.suffix == ".json" for item in masked)
+    annotated = sum(item.mask is not None and item.mask.suffix == ".json" for item in masked)
     print(f"{len(items)} pictures: {len(masked)} with a mask, {annotated} of them annotated in labelme")
     if masked:
         print("classes: " + ", ".join(f"{name} {share:.1%}" for name, share in zip(LABELS, shares / len(masked), strict=True)))

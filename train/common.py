@@ -14,8 +14,9 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -185,7 +186,7 @@ class Run:
         ema: which of the networks have an exponential moving average; the copies are in `self.ema`.
     """
 
-    def __init__(self, args, networks: dict[str, nn.Module], optimizers: dict[str, torch.optim.Optimizer], ema: tuple[str, ...]):
+    def __init__(self, args, networks: dict[str, nn.Module], optimizers: Mapping[str, torch.optim.Optimizer], ema: tuple[str, ...]):
         self.args, self.step, self.started = args, 0, time.monotonic()
         self.folder = Path(args.output_dir)
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -202,7 +203,7 @@ class Run:
         if args.report_to != "none":
             self.accelerator.init_trackers("aniface", config={k: str(v) for k, v in vars(args).items()})
         self.device = self.accelerator.device
-        self.ema = {name: _frozen_copy(networks[name]).to(self.device) for name in ema}
+        self.ema: dict[str, Any] = {name: _frozen_copy(networks[name]).to(self.device) for name in ema}
         self.names = list(networks)
         if self.accelerator.num_processes > 1:
             networks = {name: synchronise_batch_norm(network) for name, network in networks.items()}

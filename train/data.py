@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 
 import numpy as np
 from PIL import Image
@@ -18,7 +19,7 @@ class SampleStream(Dataset):
 
     def __init__(self, num_items: int, make_sample, seed: int):
         self.num_items, self.make_sample, self.seed = num_items, make_sample, seed
-        self._epoch, self._order = -1, None
+        self._epoch, self._order = -1, np.empty(0, np.int64)
 
     def __getitem__(self, n: int):
         epoch, position = divmod(n, self.num_items)
@@ -30,7 +31,7 @@ class SampleStream(Dataset):
         return sys.maxsize
 
 
-def contact_sheet(rows: list[list[np.ndarray | Image.Image]], size: int = 192) -> Image.Image:
+def contact_sheet(rows: Sequence[Sequence[np.ndarray | Image.Image]], size: int = 192) -> Image.Image:
     """A sheet of pictures to look at: one list a row, each scaled to `size`."""
     sheet = Image.new("RGB", (size * max(map(len, rows)), size * len(rows)), "white")
     for y, row in enumerate(rows):

@@ -10,12 +10,13 @@ What stands between `<!-- NAME ... -->` and `<!-- end -->` in a card is made ane
 - `facts NAME`: class, size and settings of the component of that name in the shipped pipeline.
 
 In a card's header, what stands between `# model-index NAME` and `# end` becomes the scores of `NAME.json` as the hub reads them. The
-pipeline's card is copied beside the weights.
+pipeline's card is copied beside the weights, and the checksums of all that lies there go into SHA256SUMS, as `sha256sum -c` reads them.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import re
 from pathlib import Path
@@ -34,6 +35,7 @@ from .common import run_script
 CARDS = Path(__file__).parents[1] / "model_cards"
 MEASURED = ("segmenter", "segmenters", "painter", "style", "masks")
 SHIPPED = BUNDLED_WEIGHTS / "README.md"
+SUMS = BUNDLED_WEIGHTS / "SHA256SUMS"
 
 
 def read_results(name: str):
@@ -112,12 +114,19 @@ def filled(card: str) -> str:
     return re.sub(pattern, lambda match: f"<!-- {match[1]} -->\n{block(match[1])}<!-- end -->", card, flags=re.DOTALL)
 
 
+def checksums() -> str:
+    """The lines of SHA256SUMS: one for each file of the shipped pipeline."""
+    files = sorted(path for path in BUNDLED_WEIGHTS.rglob("*") if path.is_file() and path != SUMS)
+    return "".join(f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.relative_to(BUNDLED_WEIGHTS).as_posix()}\n" for path in files)
+
+
 def main() -> None:
     argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     for card in sorted(CARDS.glob("*.md")):
         text = filled(card.read_text(encoding="utf-8"))
         write_atomically(card, lambda temporary, text=text: Path(temporary).write_text(text, encoding="utf-8"))
     SHIPPED.write_bytes((CARDS / "pipeline.md").read_bytes())
+    SUMS.write_text(checksums(), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ class SyncedBatchNorm2d(nn.BatchNorm2d):
         mean = all_reduce(x.float().mean((0, 2, 3))) / processes
         centred = x.float() - mean[:, None, None]
         variance = all_reduce(centred.square().mean((0, 2, 3))) / processes
+        assert self.running_mean is not None and self.running_var is not None and self.num_batches_tracked is not None
         with torch.no_grad():
             count = processes * x.numel() // x.shape[1]
             self.num_batches_tracked += 1

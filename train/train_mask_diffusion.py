@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from aniface.folders import Item
-from aniface.labels import BACKGROUND, EYE, FACE, MOUTH, NUM_LABELS, InputError, Mask
+from aniface.labels import BACKGROUND, EYE, FACE, MOUTH, NUM_LABELS, InputError
 from aniface.mask_statistics import is_valid
 from aniface.models.mask_denoiser import MaskDenoiser
 from aniface.random_masks import MaskSampler, class_shares, make_scheduler
@@ -26,7 +26,7 @@ def load_shares(items: list[Item], size: int) -> np.ndarray:
     """(N, 7, size, size) uint8 class shares (of 255) of the items' masks that keep the rules of a face map."""
 
     def load(item: Item) -> np.ndarray | None:
-        mask = Mask.open(item.mask)
+        mask = item.open_mask()
         return (class_shares(mask, size)[0] * 255).round().byte().numpy() if is_valid(mask) else None
 
     with ThreadPoolExecutor(2) as pool:

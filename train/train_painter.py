@@ -7,6 +7,8 @@ accelerate launch -m train.train_painter --train_data_dir PICTURES --masks_dir M
 from __future__ import annotations
 
 import re
+from functools import reduce
+from operator import add
 
 import numpy as np
 import torch
@@ -156,9 +158,12 @@ def painter_losses(discriminator, segmenter, batch, real, fake, layout, colours,
     painted_colours, painted = region_means(fake, layout)
     parts = {
         "adversarial": hinge_generator_loss([s[-1].float() for s in fake_features]),
-        "matching": sum(
-            feature_loss([f[:own] for f in fakes[:-1]], [r[:own].detach() for r in reals[:-1]])
-            for fakes, reals in zip(fake_features, real_features, strict=True)
+        "matching": reduce(
+            add,
+            (
+                feature_loss([f[:own] for f in fakes[:-1]], [r[:own].detach() for r in reals[:-1]])
+                for fakes, reals in zip(fake_features, real_features, strict=True)
+            ),
         ),
         "low_pass": low_pass_loss(fake[:own], real[:own]),
         "texture": texture_loss(fake[:own], real[:own], layout[:own, HAIR : HAIR + 1]),
@@ -215,7 +220,7 @@ def main() -> None:
     torch.manual_seed(args.seed)
     items, held = find_data(args)
     pictures, masks = load_all(items, args.resolution)
-    sheet_masks = [Mask.open(item.mask) for item in (held or items)[:8]]
+    sheet_masks = [item.open_mask() for item in (held or items)[:8]]
     if args.pretrained_model_name_or_path:
         painter = FacePainter.from_pretrained(args.pretrained_model_name_or_path)
     else:
@@ -265,7 +270,7 @@ def main() -> None:
             critic = run.accelerator.unwrap_model(discriminator).requires_grad_(False)
             parts = painter_losses(critic, segmenter, batch, real, fake, layout, colours, known, supervised)
             parts = {name: weights[name] * value for name, value in parts.items()}
-            run.descend(sum(parts.values()), "painter")
+            run.descend(reduce(add, parts.values()), "painter")
             critic.requires_grad_(True)
         run.update_ema()
         run.log(discriminator=loss.item(), **{name: part.item() for name, part in parts.items()})

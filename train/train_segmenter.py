@@ -10,6 +10,8 @@ Tarvainen & Valpola 2017; FixMatch, Sohn et al. 2020).
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import reduce
+from operator import add
 
 import numpy as np
 import torch
@@ -111,7 +113,7 @@ def validate(model: FaceSegmenter, pictures: np.ndarray, masks: np.ndarray) -> t
     """Scores on held-out pairs and a sheet of true and guessed masks (never the pictures)."""
     guesses = predict(model, pictures)
     sheet = contact_sheet([[PALETTE[t] for t in masks[:8]], [PALETTE[g] for g in guesses[:8]]])
-    return segmentation_scores(sum(confusion(t, g) for t, g in zip(masks, guesses, strict=True))), sheet
+    return segmentation_scores(reduce(add, (confusion(t, g) for t, g in zip(masks, guesses, strict=True)))), sheet
 
 
 def main() -> None:

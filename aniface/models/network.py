@@ -5,14 +5,20 @@ from __future__ import annotations
 import inspect
 import json
 import os
+import reprlib
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, Self
 
 import diffusers
-from diffusers import ConfigMixin, ModelMixin, SchedulerMixin
+import torch
+from diffusers import ConfigMixin, DiffusionPipeline, ModelMixin, SchedulerMixin
+from diffusers.utils import logging as diffusers_logging
 from huggingface_hub import hf_hub_download
 from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+from torch.nn.modules.module import register_module_buffer_registration_hook, register_module_parameter_registration_hook
 
 import aniface
 
@@ -21,6 +27,8 @@ from ..labels import InputError
 BUNDLED_WEIGHTS = Path(__file__).parents[1] / "weights" / "aniface-512"
 INDEX = "model_index.json"
 PICKLES = {".bin", ".pt", ".pth", ".ckpt", ".pkl"}
+MAX_WEIGHTS, MAX_TENSORS = 250_000_000, 4096
+MAX_TIMESTEPS = 100_000
 HUB_OPTIONS = ("cache_dir", "force_download", "proxies", "local_files_only", "token", "revision")
 
 
@@ -43,13 +51,17 @@ def check_model_path(path: str | os.PathLike | None) -> str:
 @contextmanager
 def loading(what: str) -> Iterator[None]:
     """What goes wrong inside while a model is loaded becomes one line."""
+    told = diffusers_logging.get_verbosity()
+    diffusers_logging.set_verbosity_error()  # it tells of weights that do not fit in hundreds of lines
     try:
         yield
     except InputError:
         raise
-    except (OSError, ValueError, TypeError, RuntimeError, KeyError, AttributeError, ImportError) as error:
+    except Exception as error:  # files from outside make diffusers and torch raise all kinds
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise InputError(f"{what}: the model cannot be loaded ({reason})") from error
+    finally:
+        diffusers_logging.set_verbosity(told)
 
 
 def check_config(cls: type, config: dict, what: str) -> None:
@@ -57,13 +69,52 @@ def check_config(cls: type, config: dict, what: str) -> None:
     saved_as = config.get("_class_name", cls.__name__)
     if saved_as != cls.__name__:
         raise InputError(f"{what}: is a {saved_as}; expected a {cls.__name__}")
-    known = inspect.signature(cls.__init__).parameters
+    known = inspect.signature(cls).parameters
     unknown = sorted(key for key in config if key not in known and not key.startswith("_"))
     if unknown:
         raise InputError(
             f"{what}: has {', '.join(unknown)}, which {cls.__name__} of aniface {aniface.__version__} does not know; "
             "if a newer aniface made it, upgrade: pip install -U aniface"
         )
+
+
+@contextmanager
+def bounded(what: str) -> Iterator[None]:
+    """Networks that are made inside, by this thread, may have MAX_WEIGHTS numbers in MAX_TENSORS tensors."""
+    thread, weights, tensors = threading.get_ident(), 0, 0
+
+    def count(module: torch.nn.Module, name: str, tensor: torch.Tensor | None) -> None:
+        nonlocal weights, tensors
+        if tensor is None or threading.get_ident() != thread:
+            return
+        weights, tensors = weights + tensor.numel(), tensors + 1
+        if weights > MAX_WEIGHTS or tensors > MAX_TENSORS:
+            raise InputError(
+                f"{what}: its config.json makes a network of more than {MAX_WEIGHTS // 10**6} million weights or {MAX_TENSORS} tensors; "
+                "get the whole model again"
+            )
+
+    hooks = [register_module_parameter_registration_hook(count), register_module_buffer_registration_hook(count)]
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+def check_extent(cls: type[Network], config: dict, what: str) -> None:
+    """Refuse the configuration of a network that is too large, before it takes any memory."""
+    settings = {key: value for key, value in config.items() if not key.startswith("_")}
+    with bounded(what), torch.device("meta"):
+        cls(**settings)
+
+
+def check_scheduler(config: dict, what: str) -> None:
+    """Refuse noise levels of which there are too many to hold."""
+    for key, value in config.items():
+        size = len(value) if isinstance(value, (list, dict, str)) else value
+        if isinstance(size, (int, float)) and not abs(size) <= MAX_TIMESTEPS:
+            raise InputError(f"{what}: {key} is {reprlib.repr(value)}; expected at most {MAX_TIMESTEPS}")
 
 
 def check_weight_files(folder: Path, what: str) -> None:
@@ -89,7 +140,7 @@ def read_index(path: str, **options) -> dict | None:
         return None
     try:
         index = json.loads(file.read_text(encoding="utf-8"))
-    except ValueError:
+    except (ValueError, RecursionError):
         index = None
     if not isinstance(index, dict):
         raise InputError(f"{path}: its {INDEX} is not a JSON object; get the whole model again")
@@ -101,7 +152,7 @@ def component_of(cls: type, index: dict) -> str | None:
     return next((name for name, entry in index.items() if isinstance(entry, list) and entry[-1] == cls.__name__), None)
 
 
-def check_pipeline(cls: type, path: str, **options) -> None:
+def check_pipeline(cls: type[DiffusionPipeline], path: str, **options) -> None:
     """Refuse a pipeline of another class, with unknown components, or with components that are no networks of aniface.
 
     The last matters for safety as well: a model_index.json names the classes that are made.
@@ -116,19 +167,22 @@ def check_pipeline(cls: type, path: str, **options) -> None:
             continue
         library, kind = entry if isinstance(entry, list) and len(entry) == 2 else (None, None)
         home, base = {"aniface": (aniface, ModelMixin), "diffusers": (diffusers, SchedulerMixin)}.get(str(library), (None, None))
-        made = getattr(home, str(kind), None)
+        made: Any = getattr(home, str(kind), None)
         if not (isinstance(made, type) and issubclass(made, base)):
             raise InputError(
-                f'{what}: {name} is {entry}; expected ["aniface", CLASS], a network that aniface {aniface.__version__} has, or a scheduler '
-                "of diffusers"
+                f'{what}: {name} is {reprlib.repr(entry)}; expected ["aniface", CLASS], a network that '
+                f"aniface {aniface.__version__} has, or a scheduler of diffusers"
             )
+        if base is SchedulerMixin:
+            scheduler: Any = made
+            check_scheduler(scheduler.load_config(path, subfolder=name, **options), f"{path}/{name}")
 
 
 class Network(ModelMixin, ConfigMixin):
     """The base of every network of aniface: a torch module that saves itself as config.json and safetensors."""
 
     @classmethod
-    def from_pretrained(cls, pretrained_model_name_or_path: str | os.PathLike | None = None, **kwargs) -> Network:
+    def from_pretrained(cls, pretrained_model_name_or_path: str | os.PathLike | None = None, **kwargs) -> Self:
         """Load a network.
 
         Args:
@@ -154,7 +208,9 @@ class Network(ModelMixin, ConfigMixin):
         kwargs.setdefault("low_cpu_mem_usage", False)
         wants_info = kwargs.pop("output_loading_info", False)
         with loading(what):
-            check_config(cls, cls.load_config(path, subfolder=kwargs["subfolder"], **options), what)
+            config = cls.load_config(path, subfolder=kwargs["subfolder"], **options)
+            check_config(cls, config, what)
+            check_extent(cls, config, what)
             network, info = super().from_pretrained(path, output_loading_info=True, ignore_mismatched_sizes=True, **kwargs)
         if info["mismatched_keys"]:
             key, found, expected = info["mismatched_keys"][0]
@@ -163,7 +219,7 @@ class Network(ModelMixin, ConfigMixin):
             if keys:
                 more = f" and {len(keys) - 1} more" if len(keys) > 1 else ""
                 raise InputError(f"{what}: the weights of {cls.__name__} {verb} {min(keys)}{more}; get the whole model again")
-        return (network, info) if wants_info else network
+        return (network, info) if wants_info else network  # type: ignore[return-value]  # a pair for diffusers, which asks for it
 
     @classmethod
     def _place_in(cls, path: str, options: dict) -> str | None:

@@ -34,6 +34,14 @@ class StyleMapper(nn.Module):
         return styles[:, list(STYLE_REGION_OF_LABEL)]
 
 
+def start_small(conv: nn.Conv2d, std: float) -> nn.Conv2d:
+    """The convolution with weights from N(0, std^2) and no bias yet."""
+    nn.init.normal_(conv.weight, std=std)
+    if conv.bias is not None:
+        nn.init.zeros_(conv.bias)
+    return conv
+
+
 class SubpixelHead(nn.Module):
     """Doubles a picture's resolution along the edges of the mask (sub-pixel convolution, Shi et al. 2016)."""
 
@@ -41,9 +49,7 @@ class SubpixelHead(nn.Module):
         super().__init__()
         self.conv1 = nn.Conv2d(3 + 4 * NUM_LABELS, width, 3, padding=1)
         self.conv2 = nn.Conv2d(width, width, 3, padding=1)
-        self.conv3 = nn.Conv2d(width, 12, 3, padding=1)
-        nn.init.normal_(self.conv3.weight, std=1e-3)
-        nn.init.zeros_(self.conv3.bias)
+        self.conv3 = start_small(nn.Conv2d(width, 12, 3, padding=1), std=1e-3)
 
     def forward(self, pixels: torch.Tensor, layout: torch.Tensor) -> torch.Tensor:
         """(B, 3, H, W) picture, (B, 7, 2H, 2W) mask -> (B, 3, 2H, 2W)."""
@@ -94,9 +100,7 @@ class FacePainter(Network):
             size = 16 << index
             self.blocks.append(RegionBlock(inputs, outputs, style_channels, spade_hidden if size <= spade_size else 0, upsample=True))
             if size >= rgb_size:
-                self.to_rgb[str(size)] = nn.Conv2d(outputs, 3, 3, padding=1)
-                nn.init.normal_(self.to_rgb[str(size)].weight, std=0.01)
-                nn.init.zeros_(self.to_rgb[str(size)].bias)
+                self.to_rgb[str(size)] = start_small(nn.Conv2d(outputs, 3, 3, padding=1), std=0.01)
         self.flat_colour = nn.Linear(style_channels, 3)
         self.head = SubpixelHead(head_channels) if head_channels else None
 
@@ -138,8 +142,9 @@ class FacePainter(Network):
             if str(side) in self.to_rgb:
                 part = self.to_rgb[str(side)](F.leaky_relu(x, 0.2))
                 rgb = part if rgb is None else part + F.interpolate(rgb, scale_factor=2, mode="bilinear")
+        assert rgb is not None  # the smallest of `sizes` has its RGB part
         rgb = rgb + scatter_regions(self.flat_colour(styles), shares[min(size, self.trunk_size)])
-        return self.head(rgb, layout) if size > self.trunk_size else rgb
+        return self.head(rgb, layout) if self.head is not None and size > self.trunk_size else rgb
 
     @staticmethod
     def _pyramid(layout: torch.Tensor, size: int) -> dict[int, torch.Tensor]:

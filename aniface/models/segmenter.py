@@ -65,7 +65,7 @@ class GlobalContext(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         x = self.enter(x)
         sides = x.shape[-2:]
-        position = self.position
+        position: torch.Tensor = self.position
         if sides != (self.side, self.side):  # trained or used at another resolution
             position = position.transpose(1, 2).unflatten(2, (self.side, self.side))
             position = F.interpolate(position, size=sides, mode="bilinear").flatten(2).transpose(1, 2)

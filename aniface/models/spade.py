@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import nn
 from torch.nn import functional as F
@@ -47,9 +49,11 @@ class RegionNorm(nn.Module):
         table = self.from_style(styles) + self.of_label
         if self.spade is None and not self.training:
             # The shares of a pixel add up to 1, so the batch norm can go into the table: one pass over the features less.
+            mean, variance = self.norm.running_mean, self.norm.running_var
+            assert mean is not None and variance is not None
             scale, shift = table.chunk(2, -1)
-            scale = (1 + scale) * (self.norm.running_var + self.norm.eps).rsqrt()
-            scale, shift = scatter_regions(torch.cat([scale, shift - scale * self.norm.running_mean], -1), layout).chunk(2, 1)
+            scale = (1 + scale) * (variance + self.norm.eps).rsqrt()
+            scale, shift = scatter_regions(torch.cat([scale, shift - scale * mean], -1), layout).chunk(2, 1)
             return torch.addcmul(shift, x, scale)
         scale_shift = scatter_regions(table, layout)
         if self.spade is not None:
@@ -69,7 +73,7 @@ class RegionBlock(nn.Module):
         super().__init__()
         self.upsample = upsample
         # At coarse resolutions zeros beyond the rim would paint a frame many pixels wide; at fine ones they cost nothing to speak of.
-        padding = {"padding": 1, "padding_mode": "replicate" if spade_hidden else "zeros"}
+        padding: dict[str, Any] = {"padding": 1, "padding_mode": "replicate" if spade_hidden else "zeros"}
         self.norm1 = RegionNorm(inputs, style_channels, spade_hidden)
         self.conv1 = nn.Conv2d(inputs, outputs, 3, **padding)
         self.norm2 = RegionNorm(outputs, style_channels, spade_hidden)

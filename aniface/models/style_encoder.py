@@ -62,7 +62,7 @@ class StyleEncoder(Network):
         for conv in self.convs:
             x = F.leaky_relu(conv(x), 0.2)
         colours, present = region_means(torch.cat([pixels, pixels**2], 1), layout)
-        features, _ = region_means(x, F.adaptive_avg_pool2d(layout, x.shape[-2:]))
+        features, _ = region_means(x, F.adaptive_avg_pool2d(layout, (x.shape[-2], x.shape[-1])))
         pooled = torch.cat([features, colours], -1)
         mean, log_variance = torch.stack([head(pooled[:, i]) for i, head in enumerate(self.heads)], 1).chunk(2, -1)
         return mean * present, log_variance.clamp(-8, 4) * present

@@ -10,7 +10,7 @@ from pathlib import Path
 from PIL import Image
 
 from ..animation import hair_animation, save_animation
-from ..labels import InputError, Mask, open_picture
+from ..labels import InputError, Mask, open_picture, printable
 from ..processing import fit_picture, to_rgb_picture
 from .canvas import SIZE, decode_mask, encode_mask
 from .edit import Base, changed_part, keep_rest
@@ -127,4 +127,4 @@ def without_path(path: str, read):
         return read(path)
     except InputError as error:
         name = str(path).replace("\\", "/").rsplit("/", 1)[-1]
-        raise InputError(str(error).replace(str(path), name)) from None
+        raise InputError(str(error).replace(printable(str(path)), name)) from None

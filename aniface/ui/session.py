@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from PIL import Image
 
+from ..pipeline import check_number, check_seed
 from ..styles import SeenStyle
 from .canvas import decode_mask
 from .edit import Base
@@ -21,7 +22,7 @@ class Reference:
     """A picture whose style is taken, and that style as `AnifacePipeline.encode_reference` sees it: once, not at every stroke."""
 
     picture: Image.Image
-    style: SeenStyle
+    style: SeenStyle = field(compare=False)
 
 
 @dataclass(frozen=True)
@@ -68,8 +69,10 @@ class Session:
         self.offered: list[Recipe] = []
 
     def recipe(self, drawing, hair_color, strength, seed, style_strength) -> Recipe:
-        """The controls' values, as a browser sends them, with this session's pictures."""
-        return Recipe(drawing, hair_color or AUTO, float(strength), int(seed or 0), float(style_strength), dict(self.references), self.base)
+        """The controls' values, as a browser sends them, with this session's pictures; raises InputError if one is out of range."""
+        strength = check_number(strength, "the hair's strength", 1.5)
+        style_strength = check_number(style_strength, "the style's strength", 1.0)
+        return Recipe(drawing, str(hair_color or AUTO), strength, check_seed(seed or 0), style_strength, dict(self.references), self.base)
 
     def add(self, recipe: Recipe, picture: Image.Image, thumbnail: str, keep_before: bool = False) -> None:
         """Remember what was painted; `keep_before` leaves `before` as it is."""

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import gc
 from types import SimpleNamespace
+from typing import Any
 
 import gradio as gr
+from starlette.middleware import Middleware
 
 from ..hair import HAIR_COLORS
 from ..labels import STYLE_REGIONS
@@ -13,13 +15,13 @@ from .api import add_endpoints
 from .canvas import mask_canvas
 from .examples import EXAMPLES, example_pictures
 from .handlers import Handlers
+from .limits import MAX_UPLOAD, MAX_WAITING, LimitedBodies
 from .pages import NOTICE, about_page, colours_page, styles_page
 from .parts import AUTO, hair_swatches, strip
 from .session import EVERYTHING, Session
 from .theme import CSS, theme
 from .wiring import MODEL, wire
 
-MAX_UPLOAD = "40mb"
 FIRST_COLORS = ["pink", "purple", "aqua", "blonde"]
 TITLE = "# aniface\nDraw a face in seven colours, get an anime portrait that follows it."
 
@@ -67,7 +69,7 @@ def lay_out_map(ui, can_vary: bool) -> None:
 
 def lay_out_portrait(ui) -> None:
     """What was painted, in its three views."""
-    picture = {"interactive": False, "show_label": False}
+    picture: dict[str, Any] = {"interactive": False, "show_label": False}
     with gr.Tabs(elem_id="views") as ui.views:
         with gr.Tab("Portrait", id="portrait"):
             ui.portrait = gr.Image(label="Portrait", elem_id="portrait", format="png", buttons=["download", "fullscreen"], **picture)
@@ -125,6 +127,7 @@ def lay_out_controls(ui) -> None:
 def launch_studio(studio: gr.Blocks, host: str | None = None, port: int | None = None, **kwargs):
     """Queue and launch; blocks until stopped unless `prevent_thread_lock=True` is given."""
     gc.enable()  # commands that soon end run without it
-    studio.queue(max_size=64)
-    kwargs = {"ssr_mode": False, "max_file_size": MAX_UPLOAD, "theme": theme(), "css": CSS, "footer_links": ["api"]} | kwargs
-    return studio.launch(server_name=host, server_port=port, **kwargs)
+    studio.queue(max_size=MAX_WAITING)
+    settings: dict[str, Any] = {"ssr_mode": False, "max_file_size": MAX_UPLOAD, "theme": theme(), "css": CSS, "footer_links": ["api"]}
+    settings["app_kwargs"] = {"middleware": [Middleware(LimitedBodies)]}
+    return studio.launch(server_name=host, server_port=port, **settings | kwargs)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import base64
 import json
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import gradio as gr
 
-from ..labels import mask_to_labelme
+from ..labels import InputError, mask_to_labelme
 from .canvas import decode_mask, encode_mask
 from .examples import EXAMPLES
 from .friendly import cached_file, friendly, png_bytes
@@ -81,6 +81,21 @@ def wire_painting(studio, ui, do, controls):
     return lambda event: event.success(**live)
 
 
+def picked(items: Sequence, event: gr.EventData):
+    """The item that was clicked.
+
+    Raises:
+        InputError: there is none such, as after a restart of the server.
+    """
+    try:
+        index = event.index
+    except (AttributeError, TypeError):
+        index = None
+    if type(index) is not int or not 0 <= index < len(items):
+        raise InputError("there is nothing at that place any more; reload the page")
+    return items[index]
+
+
 def title_of(recipe: Recipe) -> str:
     return f"style {recipe.seed}, hair {recipe.hair_color}"
 
@@ -88,9 +103,7 @@ def title_of(recipe: Recipe) -> str:
 def before_and_after(session: Session):
     """The two pictures of the slider: the edited picture, or the last one, or at first the map itself; and the portrait."""
     before = session.base.picture if session.base else session.before
-    if before is None:
-        before = decode_mask(session.history[0][0].drawing).to_rgb()
-    return before, session.picture
+    return decode_mask(session.history[0][0].drawing).to_rgb() if before is None else before, session.picture
 
 
 def wire_look(ui, after_change) -> None:
@@ -112,6 +125,7 @@ def wire_map(ui, do, after_change) -> None:
     def load(path, session):
         return start(do.load_mask(path), session)
 
+    @friendly
     def dice(drawing, session):
         return start(do.random_mask(random.randrange(2**31)), session)
 
@@ -123,8 +137,9 @@ def wire_map(ui, do, after_change) -> None:
     def finish(drawing, session):
         return start(do.complete_mask(drawing, random.randrange(2**31)), session)
 
+    @friendly
     def example(session, event: gr.EventData):
-        chosen = EXAMPLES[event.index]
+        chosen = picked(EXAMPLES, event)
         session.references = {}
         return *start(encode_mask(chosen.mask), session), chosen.hair_color, chosen.seed, 1.0, strip_items([])
 
@@ -163,8 +178,8 @@ def wire_pictures(ui, do, after_change) -> None:
 
     @friendly
     def remove(session, event: gr.EventData):
-        regions = list(session.references)
-        session.references = {region: session.references[region] for region in regions if region != regions[event.index]}
+        removed = picked(list(session.references), event)
+        session.references = {region: reference for region, reference in session.references.items() if region != removed}
         return show(session)
 
     @friendly
@@ -204,8 +219,9 @@ def set_controls(session: Session, recipe: Recipe):
 def wire_history(ui, controls, after_change) -> None:
     """A click on an old portrait brings back all that it was made from."""
 
+    @friendly
     def restore(session, event: gr.EventData):
-        recipe, _ = session.history[event.index]
+        recipe, _ = picked(session.history, event)
         return *set_controls(session, recipe), reference_items(recipe.references), recipe.base is not None
 
     after_change(ui.history.pick(restore, ui.session, [ui.session, *controls, ui.references, ui.keep], **PRIVATE))
@@ -221,8 +237,9 @@ def wire_variants(ui, do, controls, after_change) -> None:
         session.offered = recipes
         return pictures, session
 
+    @friendly
     def choose(session, event: gr.SelectData):
-        return *set_controls(session, session.offered[event.index]), gr.Tabs(selected="portrait")
+        return *set_controls(session, picked(session.offered, event)), gr.Tabs(selected="portrait")
 
     ui.variants_tab.select(paint, [ui.session, *controls], [ui.variants, ui.session], **MODEL, **PRIVATE)
     after_change(ui.variants.select(choose, ui.session, [ui.session, *controls, ui.views], **PRIVATE))

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from aniface.folders import find_items, load_all, split_items
 from aniface.labels import MOUTH
@@ -42,6 +44,20 @@ def test_picture_and_mask_stay_aligned_under_augmentation():
     for seed in range(20):
         warped, mask = warp_pair(picture, ids, random_grid(np.random.default_rng(seed), 96))
         assert abs((warped[0] + 1) * 3 - mask).gt(3).float().mean() < 0.005
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.integers(0, 2**32 - 1))
+def test_any_warp_keeps_picture_and_mask_aligned(drawn, warped):
+    """Away from borders, where colours mix, the warped picture of a mask in seven far colours shows the warped mask."""
+    rng = np.random.default_rng(drawn)
+    ids = torch.from_numpy(rng.integers(0, 7, (4, 4)).repeat(24, 0).repeat(24, 1))
+    colours = torch.tensor([[x, y, z] for x in (-1.0, 1.0) for y in (-1.0, 1.0) for z in (-1.0, 1.0)])[:7]
+    picture, mask = warp_pair(colours[ids].movedim(-1, 0).contiguous(), ids, random_grid(np.random.default_rng(warped), 96))
+    assert mask.dtype == ids.dtype and set(mask.unique().tolist()) <= set(ids.unique().tolist())
+    distances = (picture[None] - colours[:, :, None, None]).square().sum(1)
+    pure = distances.amin(0) < 0.5
+    assert (distances.argmin(0) == mask)[pure].all() and pure.float().mean() > 0.6
 
 
 def test_augmentation_is_reproducible_and_keeps_shapes_and_ranges(toy_folder):
