@@ -142,9 +142,11 @@ class FaceSegmenter(Network):
         size = self.config.image_size
         x = pixels if pixels.shape[-1] == size else F.interpolate(pixels, size=(size, size), mode="bilinear", antialias=True)
         x = x.to(self.dtype).contiguous(memory_format=torch.channels_last)
-        logits = self(x)
         if average_mirrored:
-            logits = (logits + self(x.flip(-1)).flip(-1)) / 2
+            straight, mirrored = self(torch.cat([x, x.flip(-1)])).chunk(2)
+            logits = (straight + mirrored.flip(-1)) / 2
+        else:
+            logits = self(x)
         if pixels.shape[-1] != size:
             # The article scaled v1's finished masks, which left blocks; logits between pixels give smooth borders.
             smooth = {"mode": "bilinear", "antialias": True} if self.config.upsampling == "bilinear" else {"mode": "nearest"}
