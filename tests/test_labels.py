@@ -85,7 +85,8 @@ def test_resizing_keeps_to_the_classes_and_comes_back(ids, size):
     assert np.array_equal(vote_resize(vote_resize(square, 4 * len(square))[2::4, 2::4], len(square)), square)
     flipped = Mask(ids[:, ::-1]).fit(size).ids
     if len(np.unique(ids)) == 1:
-        assert abs(flipped[:, ::-1].astype(int) - Mask(ids).fit(size).ids).mean() < 7 / size  # letterboxes round to one side
+        # Letterboxes round to one side: by a pixel of the mask and by one of the result, at either end.
+        assert (flipped[:, ::-1] != Mask(ids).fit(size).ids).mean() <= 2 / max(ids.shape) + 2 / size
 
 
 def test_labelme_round_trip_of_a_face(toy_mask):
