@@ -97,7 +97,10 @@ def local_deviation(pixels: torch.Tensor, window: int = 5) -> torch.Tensor:
     return (square - mean**2).clamp(min=1e-5).sqrt()
 
 
-def texture_loss(fake: torch.Tensor, real: torch.Tensor, inside: torch.Tensor) -> torch.Tensor:
-    """L1 distance of the local deviations where `inside` (B, 1, H, W) is 1: hair as smooth and as streaky as the real one."""
-    difference = (local_deviation(fake) - local_deviation(real)).abs() * inside
-    return difference.sum() / inside.sum().clamp(min=1)
+def texture_loss(fake: torch.Tensor, real: torch.Tensor, factors: tuple[int, ...] = (1, 4)) -> torch.Tensor:
+    """L1 distance of the local deviations of (B, 3, H, W) pictures, at full and at 1 / factor of the resolution.
+
+    Hair as smooth and as streaky as the real one (fine), flat regions flat up to their outlines, without halos (coarse).
+    """
+    pairs = ((F.avg_pool2d(fake, factor), F.avg_pool2d(real, factor)) for factor in factors)
+    return reduce(add, ((local_deviation(f) - local_deviation(r)).abs().mean() for f, r in pairs)) / len(factors)

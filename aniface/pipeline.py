@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -26,7 +26,7 @@ from .processing import fit_picture, mask_one_hot, pixels_from_uint8, to_pil, to
 from .random_masks import MaskSampler
 from .segmentation import segment_picture
 from .start_masks import random_face
-from .styles import SeenStyle, Style, blend_seen, check_region_colors, check_regions, nothing_like, random_codes
+from .styles import SeenStyle, Style, blend_seen, check_region_colors, check_regions, nothing_like, random_noise
 
 MAX_IMAGES = 64
 
@@ -297,16 +297,15 @@ class AnifacePipeline(DiffusionPipeline):
     def choose_style(
         self, layout: torch.Tensor, seen: SeenStyle | None = None, seed: int = 0, number: int = 0, style_strength: float = 1.0
     ) -> Style:
-        """The style of variant `number`: around what was seen, where something was, else drawn from N(0, I)."""
-        noise = random_codes(seed, number, self.painter.config.latent_dim).to(self.device)
-        free = Style(self.style_encoder.sample(noise), torch.zeros_like(noise[..., :3]), torch.zeros_like(noise[..., :1]))
+        """The style of variant `number`: around what was seen, where something was, else a random one."""
+        noise = random_noise(seed, number, self.painter.config.latent_dim + 3).to(self.device)
+        free = Style(*self.style_encoder.sample(noise))
         if seen is None or style_strength == 0:
             return free
         spread = (0.5 * seen.log_variance).exp() * (number > 0)
-        style = Style(torch.where(seen.present > 0, seen.mean + spread * noise, free.codes), seen.colours, seen.present)
-        if style_strength < 1:  # a colour half way needs to know where the random style alone would be
-            style = replace(free, colours=self._painted_colours(free, layout), known=seen.present).lerp(style, style_strength)
-        return style
+        codes, here = seen.mean + spread * noise[..., :-3], seen.present > 0
+        style = Style(torch.where(here, codes, free.codes), torch.where(here, seen.colours, free.colours))
+        return free.lerp(style, style_strength)
 
     @torch.inference_mode()
     def recolour(self, style: Style, layout: torch.Tensor, region: str, colour: tuple[int, int, int], strength: float = 1.0) -> Style:
@@ -318,24 +317,21 @@ class AnifacePipeline(DiffusionPipeline):
         index = STYLE_REGIONS.index(region)
         target = torch.tensor(colour, dtype=torch.float32, device=self.device) / 127.5 - 1
         own = style.colours[:, index]
-        if not style.known[0, index] and strength != 1:  # the code alone decides: see what it would paint
-            own = self._painted_colours(style, layout)[:, index]
         wanted = (own + strength * (target - own)).clamp(-1, 1)
-        codes, colours, known = style.codes.clone(), style.colours.clone(), style.known.clone()
+        codes, colours = style.codes.clone(), style.colours.clone()
         if region == "hair":
             codes[:, index] = self.hair_vectors(codes[:, index], wanted, min(strength, 1.0))
-        known[:, index] = 1
         colours[:, index] = wanted
-        missed = wanted - self._painted_colours(Style(codes, colours, known), layout)[:, index]
+        missed = wanted - self._painted_colours(Style(codes, colours), layout)[:, index]
         colours[:, index] = (wanted + missed).clamp(-1.5, 1.5)
-        return Style(codes, colours, known)
+        return Style(codes, colours)
 
     @torch.inference_mode()
     def paint_style(self, layout: torch.Tensor, style: Style, size: int | None = None) -> torch.Tensor:
         """Paint: (1, 3, S, S) in [-1, 1], at the painter's finest resolution or `size`."""
         bf16 = bf16_pays(self.device) if self.bf16 is None else self.bf16
         with torch.autocast(self.device.type, torch.bfloat16, enabled=bf16):
-            painted = self.painter(layout, style.codes, style.colours, style.known, size=size)
+            painted = self.painter(layout, style.codes, style.colours, torch.ones_like(style.colours[..., :1]), size=size)
         return painted.float().clamp(-1, 1)
 
     def _painted_colours(self, style: Style, layout: torch.Tensor) -> torch.Tensor:

@@ -11,22 +11,17 @@ from .hair import parse_hex_color
 from .labels import NUM_STYLE_REGIONS, STYLE_REGIONS, InputError
 from .processing import seeded_generator
 
-# Random codes of the skin are drawn nearer to the mean (truncation trick, Brock et al. 2019, "BigGAN"): far out it turns grey.
-SKIN_TRUNCATION = 0.4
-
 
 @dataclass(frozen=True)
 class Style:
-    """Codes (1, 5, K) of the style regions, their mean colours (1, 5, 3) in [-1, 1], and which colours are known (1, 5, 1)."""
+    """Codes (1, 5, K) of the style regions and their mean colours (1, 5, 3) in [-1, 1]."""
 
     codes: torch.Tensor
     colours: torch.Tensor
-    known: torch.Tensor
 
-    def lerp(self, other: Style, amount: float | torch.Tensor) -> Style:
-        """`amount` of the way to `other`; a colour is known where it is in both, or in all of the one that is taken whole."""
-        known = self.known * other.known if 0 < amount < 1 else (other.known if amount >= 1 else self.known)
-        return Style(torch.lerp(self.codes, other.codes, amount), torch.lerp(self.colours, other.colours, amount), known)
+    def lerp(self, other: Style, amount: float) -> Style:
+        """The style `amount` of the way to `other`."""
+        return Style(torch.lerp(self.codes, other.codes, amount), torch.lerp(self.colours, other.colours, amount))
 
 
 @dataclass(frozen=True)
@@ -67,11 +62,9 @@ def nothing_like(seen: SeenStyle) -> SeenStyle:
     return SeenStyle(*(torch.zeros_like(getattr(seen, name)) for name in seen.__dataclass_fields__))
 
 
-def random_codes(seed: int, number: int, latent_dim: int) -> torch.Tensor:
-    """(1, 5, latent_dim) codes from N(0, I), the same for the same seed and number of the variant."""
-    noise = torch.randn(1, NUM_STYLE_REGIONS, latent_dim, generator=seeded_generator(seed, number))
-    noise[:, STYLE_REGIONS.index("skin")] *= SKIN_TRUNCATION
-    return noise
+def random_noise(seed: int, number: int, width: int) -> torch.Tensor:
+    """(1, 5, width) from N(0, I), the same for the same seed and number of the variant."""
+    return torch.randn(1, NUM_STYLE_REGIONS, width, generator=seeded_generator(seed, number))
 
 
 def check_regions(values, what: str) -> dict:

@@ -50,7 +50,7 @@ def measure(threads: int, runs: int, gaugan_runs: int) -> dict:
     parts = {
         "painter": milliseconds(lambda: paint(False), runs),
         "painter, bf16": milliseconds(lambda: paint(True), runs),
-        "gaugan painter": milliseconds(lambda: gaugan(layout, style.codes, style.colours, style.known), gaugan_runs),
+        "gaugan painter": milliseconds(lambda: gaugan(layout, style.codes, style.colours, torch.ones(1, 5, 1)), gaugan_runs),
         "segmenter": milliseconds(lambda: pipe.segment(picture), runs),
         "style of a reference": milliseconds(lambda: pipe.see_style(picture), runs),
         "picture to PIL": milliseconds(lambda: to_pil(pipe.paint_style(layout, style)), runs),

@@ -39,14 +39,16 @@ def test_colour_loss_counts_known_regions_only():
     assert losses.colour_loss(painted, asked, known * 0) == 0
 
 
-def test_texture_loss_sees_noise_inside_only():
-    flat, inside = torch.zeros(1, 3, 16, 16), torch.zeros(1, 1, 16, 16)
-    inside[..., :8] = 1
-    noisy_out = flat.clone()
-    noisy_out[..., 12:] = torch.randn(1, 3, 16, 4)
-    noisy_in = flat.clone()
-    noisy_in[..., :4] = torch.randn(1, 3, 16, 4)
-    assert losses.texture_loss(noisy_out, flat, inside) == 0 < losses.texture_loss(noisy_in, flat, inside)
+def test_texture_loss_sees_noise_and_halos_but_not_colour():
+    flat = torch.zeros(1, 3, 32, 32)
+    noisy = flat + 0.3 * torch.randn(1, 1, 32, 32, generator=torch.Generator().manual_seed(0))
+    halo = flat.clone()
+    halo[..., 8:16, :] = 0.3  # wide: a matter of the coarse resolution
+    assert losses.texture_loss(flat + 0.5, flat) < 1e-4
+    assert losses.texture_loss(noisy, flat, factors=(1,)) > 0.1
+    assert losses.texture_loss(halo, flat, factors=(4,)) > losses.texture_loss(halo, flat, factors=(1,)) > 0.01
+    assert losses.texture_loss(noisy, noisy) == 0
+
 
 
 def test_feature_and_low_pass_losses_are_zero_on_equals():

@@ -11,7 +11,7 @@ import torch
 from aniface.processing import one_hot, pixels_from_uint8
 from aniface.random_masks import class_shares
 from aniface.start_masks import start_masks
-from aniface.styles import random_codes
+from aniface.styles import random_noise
 
 LEVEL = 2 / 255  # one of the 255 steps of a picture in [-1, 1]
 
@@ -23,8 +23,8 @@ def faces() -> list:
 
 def painted(painter, faces, size: int = 256, threads: int | None = None) -> torch.Tensor:
     """Portraits of masks in styles of their own, as one batch: (N, 3, size, size)."""
-    codes = torch.cat([random_codes(number, 0, painter.config.latent_dim) for number in range(len(faces))])
-    colours = torch.cat([random_codes(number, 1, 3) for number in range(len(faces))]).clamp(-1, 1)
+    codes = torch.cat([random_noise(number, 0, painter.config.latent_dim) for number in range(len(faces))])
+    colours = torch.cat([random_noise(number, 1, 3) for number in range(len(faces))]).clamp(-1, 1)
     layout = one_hot(np.stack([mask.fit(size).ids for mask in faces]))
     before = torch.get_num_threads()
     torch.set_num_threads(threads or before)

@@ -55,7 +55,7 @@ def facts_table(component: str) -> str:
     """Class, number of weights, size of the file and settings of a shipped component."""
     config = json.loads((BUNDLED_WEIGHTS / component / "config.json").read_text(encoding="utf-8"))
     file = BUNDLED_WEIGHTS / component / "diffusion_pytorch_model.safetensors"
-    buffers = ("running_mean", "running_var", "num_batches_tracked", "prior_mean", "prior_root")
+    buffers = ("running_mean", "running_var", "num_batches_tracked", "prior_root", "prior_quantiles")
     count = sum(weights.size for name, weights in load_file(file).items() if not name.endswith(buffers))
     settings = ", ".join(f"`{key}` {value}" for key, value in sorted(config.items()) if not key.startswith("_"))
     rows = [("class", f"`aniface.{config['_class_name']}`"), ("parameters", f"{count:,}")]

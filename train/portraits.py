@@ -10,7 +10,7 @@ import torch
 from torch.nn import functional as F
 
 from aniface.labels import EYE, FACE, MOUTH, NUM_STYLE_REGIONS, vote_resize
-from aniface.models.style_encoder import region_means
+from aniface.models.style_encoder import StyleEncoder, region_means
 from aniface.processing import one_hot, pixels_from_uint8
 
 from .augment import random_grid
@@ -40,9 +40,9 @@ def sloppy_ids(ids: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 class PortraitStream(SampleStream):
     """Samples with keys
 
-    pixels: (R, R, 3) uint8 portrait; ids: (R, R) uint8 its mask; drawn: the mask as drawn, sloppy in a third of the samples;
+    pixels: (R, R, 3) uint8 portrait; ids: (R, R) uint8 its mask; drawn: the mask as drawn, sloppy in half of the samples;
     style_pixels, style_ids: picture and mask, at the encoder's size, of this portrait; other_pixels, other_ids: of another one;
-    noise: (5, latent_dim) N(0, 1); uniforms: (16,) in [0, 1).
+    noise: (5, latent_dim + 3) N(0, 1); uniforms: (16,) in [0, 1).
     """
 
     def __init__(self, pictures: np.ndarray, masks: np.ndarray, style_size: int, latent_dim: int, seed: int):
@@ -57,12 +57,12 @@ class PortraitStream(SampleStream):
         return {
             "pixels": np.ascontiguousarray(self.pictures[index][:, mirror]),
             "ids": ids,
-            "drawn": sloppy_ids(ids, rng) if rng.random() < 1 / 3 else ids,
+            "drawn": sloppy_ids(ids, rng) if rng.random() < 0.5 else ids,
             "style_pixels": np.ascontiguousarray(self.small_pictures[index][:, mirror]),
             "style_ids": np.ascontiguousarray(self.small_masks[index][:, mirror]),
             "other_pixels": self.small_pictures[other],
             "other_ids": self.small_masks[other],
-            "noise": rng.standard_normal((NUM_STYLE_REGIONS, self.latent_dim), np.float32),
+            "noise": rng.standard_normal((NUM_STYLE_REGIONS, self.latent_dim + 3), np.float32),
             "uniforms": rng.random(NUM_UNIFORMS, np.float32),
         }
 
@@ -84,4 +84,37 @@ def encode_style(encoder, pixels: torch.Tensor, ids: torch.Tensor, noise: torch.
     picture, layout = pixels_from_uint8(pixels), one_hot(ids)
     mean, log_variance = encoder(picture, layout)
     colours, present = region_means(picture, layout)
-    return mean + noise * (0.5 * log_variance).exp(), colours, present
+    return mean + noise[..., : mean.shape[-1]] * (0.5 * log_variance).exp(), colours, present
+
+
+def own_count(batch_size: int) -> int:
+    """How many of a batch, the first ones, are painted in their own style; the others in another's or a random one."""
+    return (batch_size + 1) // 2
+
+
+def choose_styles(encoder: StyleEncoder, batch: dict):
+    """Codes, colours and which colours are known, for each sample of a batch.
+
+    The first half: its own code, each region's colour known half of the time. The others: another portrait's code or one from
+    N(0, I) by the encoder's prior, the other portrait's colour known half of the time, so that a colour can be asked for with any code.
+    """
+    own = own_count(len(batch["pixels"]))
+    pixels = torch.cat([batch["style_pixels"][:own], batch["other_pixels"][own:]])
+    ids = torch.cat([batch["style_ids"][:own], batch["other_ids"][own:]])
+    codes, colours, present = encode_style(encoder, pixels, ids, batch["noise"])
+    uniforms = batch["uniforms"]
+    regions = present.shape[1]
+    known = present * (uniforms[:, :regions, None] < 0.5)
+    random_code = (uniforms[:, -1] < 0.5) & (torch.arange(len(codes), device=codes.device) >= own)
+    codes = torch.where(random_code[:, None, None], encoder.sample(batch["noise"])[0], codes)
+    everything_free = random_code & (uniforms[:, -2] < 0.5)
+    return codes, colours, known * ~everything_free[:, None, None]
+
+
+def drawn_masks(batch: dict) -> torch.Tensor:
+    """The masks that a batch is painted from, (B, H, H): exact for the own styles, perhaps sloppy for the others.
+
+    A picture that must come back pixel by pixel from a mask with shifted borders would be taught blurred borders with halos.
+    """
+    own = own_count(len(batch["ids"]))
+    return torch.cat([batch["ids"][:own], batch["drawn"][own:]])

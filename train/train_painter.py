@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 from torch.nn import functional as F
 
 from aniface.folders import load_all
-from aniface.labels import HAIR, NUM_STYLE_REGIONS, PALETTE, InputError, Mask
+from aniface.labels import NUM_STYLE_REGIONS, PALETTE, InputError, Mask
 from aniface.losses import (
     colour_loss,
     feature_loss,
@@ -36,7 +36,7 @@ from aniface.processing import one_hot, pixels_from_uint8, uint8_from_pixels
 from .common import Run, keep_large_buffers, make_parser, read_flags, run_script
 from .data import contact_sheet
 from .dataset import find_data
-from .portraits import PortraitStream, encode_style
+from .portraits import PortraitStream, choose_styles, drawn_masks, own_count
 
 WEIGHTS = {"adversarial": 1.0, "matching": 10.0, "perceptual": 5.0, "segmentation": 1.0, "low_pass": 5.0, "colour": 25.0, "texture": 5.0}
 
@@ -82,30 +82,6 @@ def loss_weights(changes: list[str]) -> dict[str, float]:
     return weights
 
 
-def own_count(batch_size: int) -> int:
-    """How many of a batch, the first ones, are painted in their own style; the others in another's or a random one."""
-    return (batch_size + 1) // 2
-
-
-def choose_styles(encoder: StyleEncoder, batch: dict):
-    """Codes, colours and which colours are known, for each sample of a batch.
-
-    The first half: its own code, each region's colour known half of the time. The others: another portrait's code or one from
-    N(0, I) by the encoder's prior, the other portrait's colour known half of the time, so that a colour can be asked for with any code.
-    """
-    own = own_count(len(batch["pixels"]))
-    pixels = torch.cat([batch["style_pixels"][:own], batch["other_pixels"][own:]])
-    ids = torch.cat([batch["style_ids"][:own], batch["other_ids"][own:]])
-    codes, colours, present = encode_style(encoder, pixels, ids, batch["noise"])
-    uniforms = batch["uniforms"]
-    regions = present.shape[1]
-    known = present * (uniforms[:, :regions, None] < 0.5)
-    random_code = (uniforms[:, -1] < 0.5) & (torch.arange(len(codes), device=codes.device) >= own)
-    codes = torch.where(random_code[:, None, None], encoder.sample(batch["noise"]), codes)
-    everything_free = random_code & (uniforms[:, -2] < 0.5)
-    return codes, colours, known * ~everything_free[:, None, None]
-
-
 def augment_alike(pixels: torch.Tensor, layout: torch.Tensor, uniforms: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """DiffAugment's translation and cutout (Zhao et al. 2020) of pictures and their masks, differentiable, set by the samples' numbers.
 
@@ -145,11 +121,11 @@ def discriminator_loss(discriminator, real, fake, layout, uniforms) -> torch.Ten
     return hinge_discriminator_loss([s[-1].float() for s in real_features], [s[-1].float() for s in fake_features])
 
 
-def painter_losses(discriminator, segmenter, batch, real, fake, layout, colours, known, supervised: int) -> dict[str, torch.Tensor]:
+def painter_losses(discriminator, segmenter, batch, real, fake, drawn, layout, colours, known, supervised: int) -> dict[str, torch.Tensor]:
     """The painter's losses, by name.
 
     Args:
-        real, fake: (B, 3, R, R) portraits and painted pictures. layout: (B, 7, R, R) masks as drawn.
+        real, fake: (B, 3, R, R) portraits and painted pictures. drawn: (B, R, R) masks as drawn. layout: (B, 7, R, R) the same, one-hot.
         colours, known: what was asked for, see `choose_styles`.
         supervised: how many samples, half own and half other styles, the segmenter looks at.
     """
@@ -166,7 +142,7 @@ def painter_losses(discriminator, segmenter, batch, real, fake, layout, colours,
             ),
         ),
         "low_pass": low_pass_loss(fake[:own], real[:own]),
-        "texture": texture_loss(fake[:own], real[:own], layout[:own, HAIR : HAIR + 1]),
+        "texture": texture_loss(fake[:own], real[:own]),
         "colour": colour_loss(painted_colours, colours, known * painted),
     }
     # The segmenter sees some samples of both kinds: the last of the own ones and the first of the others.
@@ -176,7 +152,7 @@ def painter_losses(discriminator, segmenter, batch, real, fake, layout, colours,
         real_logits, wanted = segmenter(real[seen], return_features=True)
     logits, features = segmenter(fake[seen], return_features=True)
     parts["perceptual"] = feature_loss([f[:seen_own] for f in features[:4]], [w[:seen_own] for w in wanted[:4]])
-    drawn = batch["drawn"][seen].long()
+    drawn = drawn[seen].long()
     # Where the segmenter fails on the real picture, or the drawing departs from it, its opinion is ignored.
     trusted = (real_logits.argmax(1) == batch["ids"][seen]) & (drawn == batch["ids"][seen])
     entropy = F.cross_entropy(logits.float(), drawn, reduction="none")
@@ -194,7 +170,7 @@ def reestimate_batch_norm(painter: FacePainter, encoder: StyleEncoder, batches: 
     painter.train()
     for batch in batches:
         codes, colours, known = choose_styles(encoder, batch)
-        painter(one_hot(batch["drawn"]), codes, colours, known, size=size)
+        painter(one_hot(drawn_masks(batch)), codes, colours, known, size=size)
     painter.eval()
     for norm in norms:
         norm.momentum = 0.1
@@ -207,9 +183,9 @@ def paint_sheet(painter: FacePainter, encoder: StyleEncoder, masks: list[Mask], 
     rows = [[PALETTE[mask.ids] for mask in masks]]
     layout = one_hot(np.stack([mask.fit(size).ids for mask in masks]))
     for _ in range(2):
-        codes = encoder.sample(torch.randn(len(masks), NUM_STYLE_REGIONS, painter.config.latent_dim, generator=generator))
-        nothing = torch.zeros(len(masks), NUM_STYLE_REGIONS, 3)
-        painted = painter(layout, codes, nothing, nothing[..., :1], size=size)
+        noise = torch.randn(len(masks), NUM_STYLE_REGIONS, painter.config.latent_dim + 3, generator=generator)
+        codes, colours = encoder.sample(noise)
+        painted = painter(layout, codes, colours, torch.ones_like(colours[..., :1]), size=size)
         rows.append(list(uint8_from_pixels(painted)))
     return contact_sheet(rows)
 
@@ -226,7 +202,7 @@ def main() -> None:
     else:
         painter = FacePainter(**CONFIGURATIONS[args.configuration])
     if painter.head is not None:
-        painter.head.requires_grad_(False)  # trained by itself on real pictures: train_head
+        painter.head.requires_grad_(False)  # trained by itself: train_head
     discriminator = MultiscaleDiscriminator()
     if args.coarse_discriminator:
         finest = {k.removeprefix("scales.0."): v for k, v in load_file(args.coarse_discriminator).items() if k.startswith("scales.0.")}
@@ -257,7 +233,8 @@ def main() -> None:
         return run.ema["painter"]
 
     for batch in run.batches(stream):
-        real, layout = pixels_from_uint8(batch["pixels"]), one_hot(batch["drawn"])
+        drawn = drawn_masks(batch)
+        real, layout = pixels_from_uint8(batch["pixels"]), one_hot(drawn)
         real = real.contiguous(memory_format=torch.channels_last)
         codes, colours, known = choose_styles(encoder, batch)
         with run.accelerator.accumulate(painter, discriminator), run.accelerator.autocast():
@@ -268,7 +245,7 @@ def main() -> None:
 
             # Without its wrapper: it gets no gradients in this step, which DDP would wait for.
             critic = run.accelerator.unwrap_model(discriminator).requires_grad_(False)
-            parts = painter_losses(critic, segmenter, batch, real, fake, layout, colours, known, supervised)
+            parts = painter_losses(critic, segmenter, batch, real, fake, drawn, layout, colours, known, supervised)
             parts = {name: weights[name] * value for name, value in parts.items()}
             run.descend(reduce(add, parts.values()), "painter")
             critic.requires_grad_(True)

@@ -36,7 +36,7 @@ def vae_loss(encoder, decoder, features, batch: dict, divergence_weight: float, 
     style_picture, style_layout = pixels_from_uint8(batch["style_pixels"]), one_hot(batch["style_ids"])
     mean, log_variance = encoder(style_picture, style_layout)
     colours, present = region_means(style_picture, style_layout)
-    codes = mean + batch["noise"] * (0.5 * log_variance).exp()
+    codes = mean + batch["noise"][..., : mean.shape[-1]] * (0.5 * log_variance).exp()
     known = present * (batch["uniforms"][:, : present.shape[1], None] > colour_dropout)
     painted = decoder(layout, codes, colours, known, size=real.shape[-1]).float()
     with torch.no_grad():
@@ -60,8 +60,7 @@ def fit_prior(encoder: StyleEncoder, pictures: np.ndarray, masks: np.ndarray, se
     for start in range(0, len(pictures), batch):
         part = slice(start, start + batch)
         noise = torch.randn(len(pictures[part]), NUM_STYLE_REGIONS, encoder.config.latent_dim, generator=generator)
-        codes, _, present = encode_style(encoder, torch.tensor(pictures[part]), torch.tensor(masks[part]), noise)
-        found.append((codes, present))
+        found.append(encode_style(encoder, torch.tensor(pictures[part]), torch.tensor(masks[part]), noise))
     encoder.fit_prior(*(torch.cat(parts) for parts in zip(*found, strict=True)))
 
 

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from ..labels import NUM_LABELS, NUM_STYLE_REGIONS, STYLE_REGION_OF_LABEL
 from .network import Network
-from .spade import RegionBlock, scatter_regions
+from .spade import RegionBlock, conv3x3, scatter_regions
 
 
 class StyleMapper(nn.Module):
@@ -47,9 +47,9 @@ class SubpixelHead(nn.Module):
 
     def __init__(self, width: int):
         super().__init__()
-        self.conv1 = nn.Conv2d(3 + 4 * NUM_LABELS, width, 3, padding=1)
-        self.conv2 = nn.Conv2d(width, width, 3, padding=1)
-        self.conv3 = start_small(nn.Conv2d(width, 12, 3, padding=1), std=1e-3)
+        self.conv1 = conv3x3(3 + 4 * NUM_LABELS, width)
+        self.conv2 = conv3x3(width, width)
+        self.conv3 = start_small(conv3x3(width, 12), std=1e-3)
 
     def forward(self, pixels: torch.Tensor, layout: torch.Tensor) -> torch.Tensor:
         """(B, 3, H, W) picture, (B, 7, 2H, 2W) mask -> (B, 3, 2H, 2W)."""
@@ -93,14 +93,14 @@ class FacePainter(Network):
         if not 16 <= rgb_size <= self.trunk_size or rgb_size & (rgb_size - 1):
             raise ValueError(f"FacePainter: rgb_size is {rgb_size}; expected a power of two from 16 to {self.trunk_size}")
         self.mapper = StyleMapper(latent_dim, style_channels)
-        self.stem = nn.Conv2d(NUM_LABELS + style_channels, channels[0], 3, padding=1, padding_mode="replicate")
+        self.stem = conv3x3(NUM_LABELS + style_channels, channels[0])
         self.blocks = nn.ModuleList()
         self.to_rgb = nn.ModuleDict()
         for index, (inputs, outputs) in enumerate(pairwise(channels)):
             size = 16 << index
             self.blocks.append(RegionBlock(inputs, outputs, style_channels, spade_hidden if size <= spade_size else 0, upsample=True))
             if size >= rgb_size:
-                self.to_rgb[str(size)] = start_small(nn.Conv2d(outputs, 3, 3, padding=1), std=0.01)
+                self.to_rgb[str(size)] = start_small(conv3x3(outputs, 3), std=0.01)
         self.flat_colour = nn.Linear(style_channels, 3)
         self.head = SubpixelHead(head_channels) if head_channels else None
 

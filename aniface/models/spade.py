@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import nn
 from torch.nn import functional as F
@@ -16,6 +14,11 @@ def scatter_regions(table: torch.Tensor, layout: torch.Tensor) -> torch.Tensor:
     batch, labels, height, width = layout.shape
     shares = layout.movedim(1, -1).reshape(batch, height * width, labels)
     return torch.bmm(shares, table).view(batch, height, width, -1).movedim(-1, 1)
+
+
+def conv3x3(inputs: int, outputs: int) -> nn.Conv2d:
+    """A 3x3 convolution that repeats the rim's pixels beyond it: zeros there would paint a frame around the picture."""
+    return nn.Conv2d(inputs, outputs, 3, padding=1, padding_mode="replicate")
 
 
 class RegionNorm(nn.Module):
@@ -39,9 +42,9 @@ class RegionNorm(nn.Module):
         self.spade = None
         if spade_hidden:
             self.spade = nn.Sequential(
-                nn.Conv2d(NUM_LABELS, spade_hidden, 3, padding=1, padding_mode="replicate"),
+                conv3x3(NUM_LABELS, spade_hidden),
                 nn.ReLU(),
-                nn.Conv2d(spade_hidden, 2 * channels, 3, padding=1, padding_mode="replicate"),
+                conv3x3(spade_hidden, 2 * channels),
             )
 
     def forward(self, x: torch.Tensor, layout: torch.Tensor, styles: torch.Tensor) -> torch.Tensor:
@@ -72,12 +75,10 @@ class RegionBlock(nn.Module):
     def __init__(self, inputs: int, outputs: int, style_channels: int, spade_hidden: int, upsample: bool):
         super().__init__()
         self.upsample = upsample
-        # At coarse resolutions zeros beyond the rim would paint a frame many pixels wide; at fine ones they cost nothing to speak of.
-        padding: dict[str, Any] = {"padding": 1, "padding_mode": "replicate" if spade_hidden else "zeros"}
         self.norm1 = RegionNorm(inputs, style_channels, spade_hidden)
-        self.conv1 = nn.Conv2d(inputs, outputs, 3, **padding)
+        self.conv1 = conv3x3(inputs, outputs)
         self.norm2 = RegionNorm(outputs, style_channels, spade_hidden)
-        self.conv2 = nn.Conv2d(outputs, outputs, 3, **padding)
+        self.conv2 = conv3x3(outputs, outputs)
         self.skip = nn.Conv2d(inputs, outputs, 1, bias=False) if inputs != outputs else nn.Identity()
 
     def forward(self, x: torch.Tensor, low: torch.Tensor, high: torch.Tensor, styles: torch.Tensor) -> torch.Tensor:

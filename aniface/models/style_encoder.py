@@ -31,6 +31,10 @@ def region_means(values: torch.Tensor, layout: torch.Tensor) -> tuple[torch.Tens
     return means * present, present
 
 
+NORMAL = torch.distributions.Normal(0.0, 1.0)
+QUANTILE_LEVELS = (torch.arange(64) + 0.5) / 64
+
+
 class StyleEncoder(Network):
     """Convolutions, then the mean inside each style region (SEAN, Zhu et al. 2020, section 3.1) and a mean and a log variance of its
     code (VAE, Kingma & Welling 2014). A region that the picture does not show gets N(0, I).
@@ -53,8 +57,9 @@ class StyleEncoder(Network):
             inputs = outputs
         # A region's mean colour and mean squared colour at full resolution join its mean features.
         self.heads = nn.ModuleList(nn.Linear(inputs + 6, 2 * latent_dim) for _ in range(NUM_STYLE_REGIONS))
-        self.register_buffer("prior_mean", torch.zeros(NUM_STYLE_REGIONS, latent_dim))
-        self.register_buffer("prior_root", torch.eye(latent_dim).repeat(NUM_STYLE_REGIONS, 1, 1))
+        width = NUM_STYLE_REGIONS * (latent_dim + 3)
+        self.register_buffer("prior_root", torch.eye(width))
+        self.register_buffer("prior_quantiles", NORMAL.icdf(QUANTILE_LEVELS)[:, None].repeat(1, width))
 
     def forward(self, pixels: torch.Tensor, layout: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """(B, 3, S, S) in [-1, 1] and (B, 7, S, S) class shares -> mean and log variance, each (B, 5, latent_dim)."""
@@ -67,19 +72,29 @@ class StyleEncoder(Network):
         mean, log_variance = torch.stack([head(pooled[:, i]) for i, head in enumerate(self.heads)], 1).chunk(2, -1)
         return mean * present, log_variance.clamp(-8, 4) * present
 
-    def sample(self, noise: torch.Tensor) -> torch.Tensor:
-        """z from N(0, I), (B, 5, latent_dim) -> codes distributed as those of portraits.
+    def sample(self, noise: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """z from N(0, I), (B, 5, latent_dim + 3) -> codes (B, 5, latent_dim) and mean colours (B, 5, 3) distributed as portraits' are.
 
-        The codes of portraits fill only a part of N(0, I) (Dai & Wipf 2019, "Diagnosing and enhancing VAE models"); z outside it would be
-        painted badly. So z goes through a normal distribution fitted to them, one a region: see `fit_prior`.
+        The codes of portraits fill only a part of N(0, I) (Dai & Wipf 2019, "Diagnosing and enhancing VAE models"), and hair, skin and
+        clothes go together; z outside that part would be painted badly. So z goes through a Gaussian copula fitted to them (Nelsen 2006,
+        "An introduction to copulas", section 2.3): correlated by `prior_root`, then each number to its own distribution.
         """
-        return self.prior_mean + torch.einsum("rij,brj->bri", self.prior_root, noise)
+        levels = NORMAL.cdf(noise.flatten(1).float() @ self.prior_root.T)
+        last = len(self.prior_quantiles) - 1
+        places = (levels * (last + 1) - 0.5).clamp(0, last)
+        below = places.long().clamp(max=last - 1)
+        values = torch.lerp(self.prior_quantiles.gather(0, below), self.prior_quantiles.gather(0, below + 1), places - below)
+        codes, colours = values.view(noise.shape).split([noise.shape[-1] - 3, 3], -1)
+        return codes, colours.clamp(-1, 1)
 
     @torch.no_grad()
-    def fit_prior(self, codes: torch.Tensor, present: torch.Tensor) -> None:
-        """Fit what `sample` draws from to codes (N, 5, latent_dim) drawn from portraits' distributions, where `present` (N, 5, 1)."""
-        for index in range(NUM_STYLE_REGIONS):
-            shown = codes[present[:, index, 0] > 0, index].double()
-            values, vectors = torch.linalg.eigh(torch.cov(shown.T))
-            self.prior_mean[index] = shown.mean(0)
-            self.prior_root[index] = vectors * values.clamp(min=0).sqrt() @ vectors.T
+    def fit_prior(self, codes: torch.Tensor, colours: torch.Tensor, present: torch.Tensor) -> None:
+        """Fit what `sample` draws from to portraits: codes (N, 5, latent_dim) drawn from their distributions, mean colours (N, 5, 3),
+        and which regions are `present` (N, 5, 1); one that is not counts as the mean one."""
+        values = torch.cat([codes, colours], -1).double()
+        mean = (values * present).sum(0) / present.sum(0).clamp(min=1)
+        values = torch.where(present > 0, values, mean).flatten(1)
+        ranks = (values.argsort(0).argsort(0) + 0.5) / len(values)
+        eigenvalues, vectors = torch.linalg.eigh(torch.cov(NORMAL.icdf(ranks).T))
+        self.prior_root.copy_(vectors * eigenvalues.clamp(min=0).sqrt() @ vectors.T)
+        self.prior_quantiles.copy_(torch.quantile(values, QUANTILE_LEVELS.double(), dim=0))
