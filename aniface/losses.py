@@ -89,11 +89,10 @@ def colour_loss(painted: torch.Tensor, asked: torch.Tensor, known: torch.Tensor)
 
 
 def local_deviation(pixels: torch.Tensor, window: int = 5) -> torch.Tensor:
-    """Standard deviation of brightness in a window around each pixel: (B, 3, H, W) -> (B, 1, H, W)."""
-    grey = pixels.mean(1, keepdim=True)
+    """Standard deviation of each channel in a window around each pixel: (B, 3, H, W) -> (B, 3, H, W)."""
     padding = window // 2
-    mean = F.avg_pool2d(grey, window, stride=1, padding=padding, count_include_pad=False)
-    square = F.avg_pool2d(grey**2, window, stride=1, padding=padding, count_include_pad=False)
+    mean = F.avg_pool2d(pixels, window, stride=1, padding=padding, count_include_pad=False)
+    square = F.avg_pool2d(pixels**2, window, stride=1, padding=padding, count_include_pad=False)
     return (square - mean**2).clamp(min=1e-5).sqrt()
 
 

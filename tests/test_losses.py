@@ -50,7 +50,6 @@ def test_texture_loss_sees_noise_and_halos_but_not_colour():
     assert losses.texture_loss(noisy, noisy) == 0
 
 
-
 def test_feature_and_low_pass_losses_are_zero_on_equals():
     x = [torch.randn(2, 3, 8, 8)]
     assert losses.feature_loss(x, x) == 0 and losses.low_pass_loss(x[0], x[0]) == 0

@@ -43,10 +43,11 @@ def test_seeds_differ_visibly(bundled, toy_mask):
 
 
 def test_the_painted_picture_follows_its_mask(bundled, toy_mask):
-    seen = bundled.segment(bundled(toy_mask).images[0])
-    iou = iou_per_class(confusion(toy_mask.ids, seen.ids))
+    # In several styles: of one that dresses in the colour of skin no one could tell where the clothes begin.
+    pictures = bundled(toy_mask, num_images=4).images
+    iou = iou_per_class(sum(confusion(toy_mask.ids, bundled.segment(picture).ids) for picture in pictures))
     assert np.nanmean(iou) > 0.7
-    assert iou[FACE] > 0.8 and iou[HAIR] > 0.8 and iou[EYE] > 0.5 and (seen.ids == MOUTH).any()
+    assert iou[FACE] > 0.8 and iou[HAIR] > 0.8 and iou[EYE] > 0.5 and iou[MOUTH] > 0.2
 
 
 @pytest.mark.parametrize("color", ["pink", "blue", "green", "blonde"])

@@ -49,10 +49,7 @@ def commands(folder: Path, steps: int) -> list[list[str]]:
             *["train.train_painter", *data, "--masks_dir", f"{folder}/masks", "--style_encoder", style, "--segmenter", segmenter],
             *["--pretrained_model_name_or_path", f"{folder}/vae/painter", "--output_dir", f"{folder}/painter"],
         ],
-        [
-            *["train.train_head", *data, "--masks_dir", f"{folder}/masks", "--style_encoder", style],
-            *["--pretrained_model_name_or_path", painter, "--output_dir", f"{folder}/head"],
-        ],
+        ["train.train_head", *data, "--pretrained_model_name_or_path", painter, "--output_dir", f"{folder}/head"],
         [
             *["train.fit_hair_colors", "--train_data_dir", f"{folder}/data", "--masks_dir", f"{folder}/masks"],
             *["--style_encoder", style, "--output_dir", f"{folder}/hair"],
