@@ -103,3 +103,18 @@ def texture_loss(fake: torch.Tensor, real: torch.Tensor, factors: tuple[int, ...
     """
     pairs = ((F.avg_pool2d(fake, factor), F.avg_pool2d(real, factor)) for factor in factors)
     return reduce(add, ((local_deviation(f) - local_deviation(r)).abs().mean() for f, r in pairs)) / len(factors)
+
+
+def detail(pixels: torch.Tensor, inside: torch.Tensor) -> torch.Tensor:
+    """RMS of the Laplacian of brightness well inside each region: (B, 3, H, W) and (B, C, H, W) zeros and ones -> (B, C)."""
+    grey = F.pad(pixels.mean(1, keepdim=True), (1,) * 4, mode="replicate")
+    sides = grey[..., :-2, 1:-1] + grey[..., 2:, 1:-1] + grey[..., 1:-1, :-2] + grey[..., 1:-1, 2:]
+    energy = (sides - 4 * grey[..., 1:-1, 1:-1]) ** 2
+    inside = -F.max_pool2d(-inside, 3, stride=1, padding=1)
+    return ((energy * inside).sum((2, 3)) / inside.sum((2, 3)).clamp(min=1) + 1e-5).sqrt()
+
+
+def detail_loss(fake: torch.Tensor, real: torch.Tensor, inside: torch.Tensor) -> torch.Tensor:
+    """Difference of `detail`: as many fine strokes as the real picture has, wherever they may lie; `texture_loss` would rather have none
+    than one in another place."""
+    return (detail(fake, inside) - detail(real, inside)).abs().mean()

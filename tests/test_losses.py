@@ -63,3 +63,12 @@ def test_self_training_listens_to_a_sure_teacher_only():
     losses.self_training_loss(logits, teacher).backward()
     assert not logits.grad[..., :2].any()
     assert (logits.grad[:, 2, :, 2:] < 0).all() and (logits.grad[:, 3, :, 2:] > 0).all()
+
+
+def test_detail_counts_strokes_wherever_they_lie():
+    inside = torch.zeros(1, 1, 32, 32)
+    inside[..., :24] = 1
+    flat, left, right, outside = (torch.zeros(1, 3, 32, 32) for _ in range(4))
+    left[..., 6], right[..., 15], outside[..., 28] = 1, 1, 1
+    assert losses.detail_loss(left, right, inside) < 1e-5 and losses.detail_loss(flat, outside, inside) < 1e-5
+    assert losses.detail_loss(flat, left, inside) > 0.3 > losses.detail_loss(left * 0.7, left, inside) > 0.05

@@ -16,9 +16,10 @@ from safetensors.torch import load_file
 from torch.nn import functional as F
 
 from aniface.folders import load_all
-from aniface.labels import NUM_STYLE_REGIONS, PALETTE, InputError, Mask
+from aniface.labels import EYE, HAIR, NUM_STYLE_REGIONS, PALETTE, InputError, Mask
 from aniface.losses import (
     colour_loss,
+    detail_loss,
     feature_loss,
     hinge_discriminator_loss,
     hinge_generator_loss,
@@ -38,7 +39,25 @@ from .data import contact_sheet
 from .dataset import find_data
 from .portraits import PortraitStream, choose_styles, drawn_masks, own_count
 
-WEIGHTS = {"adversarial": 1.0, "matching": 10.0, "perceptual": 5.0, "segmentation": 1.0, "low_pass": 5.0, "colour": 25.0, "texture": 5.0}
+WEIGHTS = {
+    "adversarial": 3.0,
+    "matching": 10.0,
+    "perceptual": 5.0,
+    "segmentation": 1.0,
+    "low_pass": 5.0,
+    "colour": 25.0,
+    "texture": 30.0,
+    "detail": 10.0,
+}
+    "adversarial": 3.0,
+    "matching": 10.0,
+    "perceptual": 5.0,
+    "segmentation": 1.0,
+    "low_pass": 5.0,
+    "colour": 25.0,
+    "texture": 30.0,
+    "detail": 10.0,
+}
 
 
 def pipeline_of(path: str | None) -> str | None:
@@ -143,6 +162,7 @@ def painter_losses(discriminator, segmenter, batch, real, fake, drawn, layout, c
         ),
         "low_pass": low_pass_loss(fake[:own], real[:own]),
         "texture": texture_loss(fake[:own], real[:own]),
+        "detail": detail_loss(fake[:own], real[:own], layout[:own, [EYE, HAIR]]),
         "colour": colour_loss(painted_colours, colours, known * painted),
     }
     # The segmenter sees some samples of both kinds: the last of the own ones and the first of the others.
