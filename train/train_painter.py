@@ -49,15 +49,6 @@ WEIGHTS = {
     "texture": 30.0,
     "detail": 10.0,
 }
-    "adversarial": 3.0,
-    "matching": 10.0,
-    "perceptual": 5.0,
-    "segmentation": 1.0,
-    "low_pass": 5.0,
-    "colour": 25.0,
-    "texture": 30.0,
-    "detail": 10.0,
-}
 
 
 def pipeline_of(path: str | None) -> str | None:
