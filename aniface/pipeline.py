@@ -52,24 +52,30 @@ def lay_out_weights(network: torch.nn.Module) -> None:
         weights.data = torch.empty(weights.shape, dtype=weights.dtype, device=weights.device, memory_format=layout).copy_(weights)
 
 
+def told(value) -> str:
+    """A value for a message: numbers, short texts and None as they are, of all else the type (its contents may be private)."""
+    plain = value is None or isinstance(value, (bool, int, float, np.number)) or (isinstance(value, str) and len(value) <= 40)
+    return repr(value) if plain else f"a {type(value).__name__}"
+
+
 def check_seed(seed) -> int:
     """The seed as an int; raises InputError if it is none."""
     if type(seed) is bool or not isinstance(seed, (int, np.integer)) or not 0 <= seed < 2**63:
-        raise InputError(f"seed is {seed!r}; expected a whole number from 0 to 2^63 - 1")
+        raise InputError(f"seed is {told(seed)}; expected a whole number from 0 to 2^63 - 1")
     return int(seed)
 
 
 def check_count(value, name: str, most: int = 10_000) -> int:
     """A whole number from 1 to `most`; raises InputError if it is none."""
     if type(value) is bool or not isinstance(value, (int, np.integer)) or not 1 <= value <= most:
-        raise InputError(f"{name} is {value!r}; expected a whole number from 1 to {most}")
+        raise InputError(f"{name} is {told(value)}; expected a whole number from 1 to {most}")
     return int(value)
 
 
 def check_number(value, name: str, most: float) -> float:
     """A finite number from 0 to `most`; raises InputError if it is none."""
     if type(value) is bool or not isinstance(value, (int, float, np.number)) or not 0 <= value <= most:
-        raise InputError(f"{name} is {value!r}; expected a number from 0 to {most:g}")
+        raise InputError(f"{name} is {told(value)}; expected a number from 0 to {most:g}")
     return float(value)
 
 
@@ -240,7 +246,7 @@ class AnifacePipeline(DiffusionPipeline):
         strength = check_number(strength, "strength", 1.5)
         style_strength = check_number(style_strength, "style_strength", 1.0)
         if output_type not in ("pil", "pt"):
-            raise InputError(f"output_type is {output_type!r}; expected 'pil' or 'pt'")
+            raise InputError(f"output_type is {told(output_type)}; expected 'pil' or 'pt'")
         colours = check_region_colors(region_colors)
         if hair_color is not None and strength > 0:
             colours["hair"] = parse_hair_color(hair_color)

@@ -236,6 +236,7 @@ def triggers(tmp: Path, pipe, tiny, face: Mask) -> Iterator:
     from aniface.ui.api import add_endpoints
     from aniface.ui.canvas import decode_mask
     from aniface.ui.handlers import Handlers
+    from aniface.ui.session import check_referred
     from aniface.ui.wiring import picked
 
     do = Handlers(tiny)
@@ -249,6 +250,7 @@ def triggers(tmp: Path, pipe, tiny, face: Mask) -> Iterator:
     yield lambda: do.load_picture(None)
     yield lambda: do.load_mask(str(tmp / "empty.png"))
     yield lambda: do.mask_from_reference(None)
+    yield lambda: check_referred(["hair"])
     yield lambda: picked([], None)
 
     # folders of pictures, training

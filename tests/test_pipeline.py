@@ -105,6 +105,7 @@ def test_references_of_every_mode(tiny, toy_mask, mode):
         ({"seed": -1}, "seed is -1"),
         ({"seed": "x"}, "seed is 'x'"),
         ({"strength": 2}, "strength is 2; expected a number from 0 to 1.5"),
+        ({"strength": {"path": "/secret"}}, "strength is a dict; expected a number from 0 to 1.5"),
         ({"strength": float("nan")}, "strength is nan"),
         ({"hair_color": "beige"}, "unknown hair colour 'beige'; expected black, brown"),
         ({"output_type": "jpg"}, "output_type is 'jpg'"),

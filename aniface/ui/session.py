@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 
 from PIL import Image
 
-from ..pipeline import check_number, check_seed
+from ..labels import STYLE_REGIONS, InputError
+from ..pipeline import check_number, check_seed, told
 from ..styles import SeenStyle
 from .canvas import decode_mask
 from .edit import Base
@@ -15,6 +16,14 @@ from .parts import AUTO
 
 HISTORY = 24  # recipes that a session remembers
 EVERYTHING = "everything"
+REFERRED = (EVERYTHING, *STYLE_REGIONS)  # what a reference may be for
+
+
+def check_referred(region) -> str:
+    """What a reference is for; raises InputError if it is none of `REFERRED`."""
+    if region not in REFERRED:
+        raise InputError(f"a reference is for {told(region)}; expected one of {', '.join(REFERRED)}")
+    return region
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,6 @@ import gradio as gr
 from starlette.middleware import Middleware
 
 from ..hair import HAIR_COLORS
-from ..labels import STYLE_REGIONS
 from .api import add_endpoints
 from .canvas import mask_canvas
 from .examples import EXAMPLES, example_pictures
@@ -18,7 +17,7 @@ from .handlers import Handlers
 from .limits import MAX_UPLOAD, MAX_WAITING, LimitedBodies
 from .pages import NOTICE, about_page, colours_page, styles_page
 from .parts import AUTO, hair_swatches, strip
-from .session import EVERYTHING, Session
+from .session import EVERYTHING, REFERRED, Session
 from .theme import CSS, theme
 from .wiring import MODEL, wire
 
@@ -110,7 +109,7 @@ def lay_out_controls(ui) -> None:
             ui.seed = gr.Number(first.seed, label="Style number", precision=0, minimum=0, elem_id="seed")
             ui.dice = gr.Button("Another style", elem_id="dice", size="sm")
         with gr.Tab("Pictures"):
-            ui.region = gr.Dropdown([EVERYTHING, *STYLE_REGIONS], value=EVERYTHING, label="Take the style of", elem_id="region")
+            ui.region = gr.Dropdown(list(REFERRED), value=EVERYTHING, label="Take the style of", elem_id="region")
             ui.add_reference = gr.UploadButton("from a picture…", file_types=["image"], elem_id="reference", size="sm")
             ui.references = strip("References (click one to remove it)", "None: the style is drawn by its number.", elem_id="references")
             ui.style_strength = gr.Slider(0, 1, 1.0, step=0.05, label="Style strength", elem_id="style_strength")

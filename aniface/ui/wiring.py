@@ -15,7 +15,7 @@ from .examples import EXAMPLES
 from .friendly import cached_file, friendly, png_bytes
 from .handlers import Handlers
 from .parts import AUTO, strip_items, thumbnail
-from .session import EVERYTHING, Recipe, Reference, Session
+from .session import EVERYTHING, Recipe, Reference, Session, check_referred
 
 MODEL = {"concurrency_id": "model", "concurrency_limit": 1}  # one portrait at a time: more would share the same cores
 PRIVATE = {"api_visibility": "private"}
@@ -173,7 +173,7 @@ def wire_pictures(ui, do, after_change) -> None:
 
     @friendly
     def add(path, region, session):
-        session.references = session.references | {region: do.load_reference(path)}
+        session.references = session.references | {check_referred(region): do.load_reference(path)}
         return show(session)
 
     @friendly
