@@ -25,16 +25,16 @@ class Example(NamedTuple):
 
 
 EXAMPLES = (
-    Example("curls", 4, "pink"),
-    Example("bob", 0, AUTO),
-    Example("twin-curls", 5, "aqua"),
-    Example("short", 3, "blonde"),
-    Example("ribbons", 7, "purple"),
-    Example("straight", 1, "black"),
-    Example("hair-band", 4, "red"),
-    Example("pigtails", 6, "blue"),
-    Example("round-eyes", 8, "green"),
-    Example("bow", 9, "white"),
+    Example("bob", 8, "pink"),
+    Example("curls", 13, AUTO),
+    Example("twin-curls", 13, "aqua"),
+    Example("short", 9, "blonde"),
+    Example("ribbons", 12, "purple"),
+    Example("straight", 14, "black"),
+    Example("hair-band", 11, "red"),
+    Example("pigtails", 12, "blue"),
+    Example("round-eyes", 7, "green"),
+    Example("bow", 7, "white"),
 )
 
 
