@@ -77,7 +77,7 @@ def parse_args():
         help=f"another weight than {WEIGHTS}; may be given several times",
     )
     parser.add_argument("--discriminator_learning_rate", type=float, default=4e-4)
-    parser.add_argument("--supervised_share", type=float, default=0.5, help="share of a batch that the segmenter looks at")
+    parser.add_argument("--supervised_share", type=float, default=0.25, help="share of a batch that the segmenter looks at")
     return read_flags(parser)
 
 
