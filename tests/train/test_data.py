@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from aniface.folders import find_items, load_all, split_items
@@ -48,6 +48,7 @@ def test_picture_and_mask_stay_aligned_under_augmentation():
 
 @settings(max_examples=40, deadline=None)
 @given(st.integers(0, 2**32 - 1), st.integers(0, 2**32 - 1))
+@example(383, 383)
 def test_any_warp_keeps_picture_and_mask_aligned(drawn, warped):
     """Away from borders, where colours mix, the warped picture of a mask in seven far colours shows the warped mask."""
     rng = np.random.default_rng(drawn)
@@ -56,7 +57,8 @@ def test_any_warp_keeps_picture_and_mask_aligned(drawn, warped):
     picture, mask = warp_pair(colours[ids].movedim(-1, 0).contiguous(), ids, random_grid(np.random.default_rng(warped), 96))
     assert mask.dtype == ids.dtype and set(mask.unique().tolist()) <= set(ids.unique().tolist())
     distances = (picture[None] - colours[:, :, None, None]).square().sum(1)
-    pure = distances.amin(0) < 0.5
+    # The nearest pixel weighs a quarter at least, so what is of another colour than its mask is (2 / 4)^2 off that colour at least.
+    pure = distances.amin(0) < 0.24
     assert (distances.argmin(0) == mask)[pure].all() and pure.float().mean() > 0.6
 
 
@@ -108,7 +110,7 @@ def test_portrait_samples(toy_folder):
     pictures, masks = load_all(find_items(toy_folder), 128)
     sample = PortraitStream(pictures, masks, style_size=64, latent_dim=4, seed=0)[5]
     shapes = {name: value.shape for name, value in sample.items()}
-    assert shapes["pixels"] == (128, 128, 3) and shapes["style_pixels"] == (64, 64, 3) and shapes["noise"] == (5, 4)
+    assert shapes["pixels"] == (128, 128, 3) and shapes["style_pixels"] == (64, 64, 3) and shapes["noise"] == (5, 4 + 3)
 
 
 def test_discriminator_augmentation_moves_picture_and_mask_alike():
