@@ -96,7 +96,8 @@ def test_the_space_header_and_the_pins_agree():
 def test_every_network_has_its_file_and_test():
     for path in (ROOT / "aniface" / "models").glob("*.py"):
         assert len(path.read_text().splitlines()) < 250
-    for name in ("segmenter", "style_encoder", "hair_colors", "painter", "mask_denoiser", "discriminator"):
+    names = ("segmenter", "style_encoder", "hair_colors", "painter", "mask_denoiser", "discriminator", "feature_discriminator")
+    for name in names:
         assert (ROOT / "tests" / "models" / f"test_{name}.py").exists()
 
 

@@ -1,4 +1,5 @@
-"""Train the painter (GauGAN) with the codes of a pretrained style encoder, against a multi-scale patch discriminator.
+"""Train the painter (GauGAN) with the codes of a pretrained style encoder, against two critics: a multi-scale patch discriminator of the
+pixels, and one of the features that the frozen segmenter sees.
 
 accelerate launch -m train.train_painter --train_data_dir PICTURES --masks_dir MASKS --style_encoder runs/vae/style_encoder \\
     --pretrained_model_name_or_path runs/vae/painter --segmenter runs/segmenter/model --output_dir runs/painter
@@ -27,6 +28,7 @@ from aniface.losses import (
     texture_loss,
 )
 from aniface.models.discriminator import MultiscaleDiscriminator
+from aniface.models.feature_discriminator import FeatureDiscriminator
 from aniface.models.network import check_model_path, read_index
 from aniface.models.painter import CONFIGURATIONS, FacePainter
 from aniface.models.segmenter import FaceSegmenter
@@ -41,6 +43,7 @@ from .portraits import PortraitStream, choose_styles, drawn_masks, own_count
 
 WEIGHTS = {
     "adversarial": 3.0,
+    "semantic": 0.4,
     "matching": 10.0,
     "perceptual": 5.0,
     "segmentation": 1.0,
@@ -118,36 +121,50 @@ def augment_alike(pixels: torch.Tensor, layout: torch.Tensor, uniforms: torch.Te
 
 
 def criticise(discriminator, real, fake, layout, uniforms) -> tuple[list, list]:
-    """One forward of the discriminator on real and painted pictures under the same augmentation: their features, scale by scale."""
-    both, layouts = augment_alike(torch.cat([real, fake]), torch.cat([layout, layout]), torch.cat([uniforms, uniforms]))
-    scales = discriminator(both, layouts)
-    halves = [[feature.chunk(2) for feature in scale] for scale in scales]
-    return [[h[0] for h in scale] for scale in halves], [[h[1] for h in scale] for scale in halves]
+    """One forward of the discriminator on real and painted pictures under the same augmentation: their features, scale by scale.
+
+    Args:
+        real: (R, 3, H, H), R at most B. fake: (B, 3, H, H). layout: (B, 7, H, H), the first R of them also those of the real pictures.
+        uniforms: (B, 4).
+    """
+    count = len(real)
+    both = augment_alike(torch.cat([real, fake]), torch.cat([layout[:count], layout]), torch.cat([uniforms[:count], uniforms]))
+    parts = [[feature.split([count, len(fake)]) for feature in scale] for scale in discriminator(*both)]
+    return [[p[0] for p in scale] for scale in parts], [[p[1] for p in scale] for scale in parts]
 
 
-def discriminator_loss(discriminator, real, fake, layout, uniforms) -> torch.Tensor:
-    """Hinge loss of the discriminator on real pictures and detached painted ones."""
-    real_features, fake_features = criticise(discriminator, real, fake.detach(), layout, uniforms)
-    return hinge_discriminator_loss([s[-1].float() for s in real_features], [s[-1].float() for s in fake_features])
+def discriminator_losses(critics, real, fake, seen_real, seen_fake, layout, uniforms) -> tuple[torch.Tensor, torch.Tensor]:
+    """Hinge losses of both critics on real pictures and detached painted ones, and on the features seen in them."""
+    pixels, features = critics
+    real_features, fake_features = criticise(pixels, real, fake.detach(), layout, uniforms)
+    patches = hinge_discriminator_loss([s[-1].float() for s in real_features], [s[-1].float() for s in fake_features])
+    both = [torch.cat([r, f.detach()]) for r, f in zip(seen_real, seen_fake, strict=True)]
+    real_scores, fake_scores = zip(*(s.float().chunk(2) for s in features(both, torch.cat([layout, layout]))), strict=True)
+    return patches, hinge_discriminator_loss(real_scores, fake_scores)
 
 
-def painter_losses(discriminator, segmenter, batch, real, fake, drawn, layout, colours, known, supervised: int) -> dict[str, torch.Tensor]:
+def painter_losses(
+    critics, segmenter, batch, real, fake, seen_real, seen_fake, drawn, layout, colours, known, supervised: int
+) -> dict[str, torch.Tensor]:
     """The painter's losses, by name.
 
     Args:
-        real, fake: (B, 3, R, R) portraits and painted pictures. drawn: (B, R, R) masks as drawn. layout: (B, 7, R, R) the same, one-hot.
+        critics: of the pixels and of the features.
+        real, fake: (B, 3, R, R) portraits and painted pictures. seen_real, seen_fake: the segmenter's feature maps of them.
+        drawn: (B, R, R) masks as drawn. layout: (B, 7, R, R) the same, one-hot.
         colours, known: what was asked for, see `choose_styles`.
-        supervised: how many samples, half own and half other styles, the segmenter looks at.
+        supervised: how many samples, half own and half other styles, the segmenter labels.
     """
     own = own_count(len(real))
-    real_features, fake_features = criticise(discriminator, real, fake, layout, batch["uniforms"][:, 10:14])
+    real_features, fake_features = criticise(critics[0], real[:own], fake, layout, batch["uniforms"][:, 10:14])
     painted_colours, painted = region_means(fake, layout)
     parts = {
         "adversarial": hinge_generator_loss([s[-1].float() for s in fake_features]),
+        "semantic": hinge_generator_loss([s.float() for s in critics[1](seen_fake, layout)]),
         "matching": reduce(
             add,
             (
-                feature_loss([f[:own] for f in fakes[:-1]], [r[:own].detach() for r in reals[:-1]])
+                feature_loss([f[:own] for f in fakes[:-1]], [r.detach() for r in reals[:-1]])
                 for fakes, reals in zip(fake_features, real_features, strict=True)
             ),
         ),
@@ -155,17 +172,16 @@ def painter_losses(discriminator, segmenter, batch, real, fake, drawn, layout, c
         "texture": texture_loss(fake[:own], real[:own]),
         "detail": detail_loss(fake[:own], real[:own], layout[:own, [EYE, HAIR]]),
         "colour": colour_loss(painted_colours, colours, known * painted),
+        "perceptual": feature_loss([f[:own] for f in seen_fake[:4]], [r[:own] for r in seen_real[:4]]),
     }
-    # The segmenter sees some samples of both kinds: the last of the own ones and the first of the others.
-    seen = slice(own - (supervised + 1) // 2, own + supervised // 2)
-    seen_own = (supervised + 1) // 2
+    # The segmenter labels some samples of both kinds: the last of the own ones and the first of the others.
+    chosen = slice(own - (supervised + 1) // 2, own + supervised // 2)
     with torch.no_grad():
-        real_logits, wanted = segmenter(real[seen], return_features=True)
-    logits, features = segmenter(fake[seen], return_features=True)
-    parts["perceptual"] = feature_loss([f[:seen_own] for f in features[:4]], [w[:seen_own] for w in wanted[:4]])
-    drawn = drawn[seen].long()
+        real_logits = segmenter.decode(real[chosen], [r[chosen] for r in seen_real])
+    logits = segmenter.decode(fake[chosen], [f[chosen] for f in seen_fake])
+    drawn = drawn[chosen].long()
     # Where the segmenter fails on the real picture, or the drawing departs from it, its opinion is ignored.
-    trusted = (real_logits.argmax(1) == batch["ids"][seen]) & (drawn == batch["ids"][seen])
+    trusted = (real_logits.argmax(1) == batch["ids"][chosen]) & (drawn == batch["ids"][chosen])
     entropy = F.cross_entropy(logits.float(), drawn, reduction="none")
     parts["segmentation"] = (entropy * trusted).sum() / trusted.sum().clamp(min=1)
     return parts
@@ -224,13 +240,21 @@ def main() -> None:
     encoder = StyleEncoder.from_pretrained(args.style_encoder or whole).eval().requires_grad_(False)
     segmenter = FaceSegmenter.from_pretrained(args.segmenter or whole).eval().requires_grad_(False)
     painter.train().to(memory_format=torch.channels_last)
-    optimizers = {
-        "painter": torch.optim.Adam([p for p in painter.parameters() if p.requires_grad], lr=args.learning_rate, betas=(0.0, 0.99)),
-        "discriminator": torch.optim.Adam(discriminator.parameters(), lr=args.discriminator_learning_rate, betas=(0.0, 0.99)),
+    networks = {
+        "painter": painter,
+        "discriminator": discriminator.to(memory_format=torch.channels_last),
+        "feature_discriminator": FeatureDiscriminator().to(memory_format=torch.channels_last),
     }
-    networks = {"painter": painter, "discriminator": discriminator.to(memory_format=torch.channels_last)}
+    optimizers = {
+        name: torch.optim.Adam(
+            [p for p in network.parameters() if p.requires_grad],
+            lr=args.learning_rate if name == "painter" else args.discriminator_learning_rate,
+            betas=(0.0, 0.99),
+        )
+        for name, network in networks.items()
+    }
     run = Run(args, networks, optimizers, ema=("painter",))
-    painter, discriminator = run.networks["painter"], run.networks["discriminator"]
+    painter, *critics = run.networks.values()
     encoder.to(run.device)
     segmenter.to(run.device, memory_format=torch.channels_last)
     stream = PortraitStream(pictures, masks, encoder.config.image_size, encoder.config.latent_dim, args.seed)
@@ -248,20 +272,29 @@ def main() -> None:
         real, layout = pixels_from_uint8(batch["pixels"]), one_hot(drawn)
         real = real.contiguous(memory_format=torch.channels_last)
         codes, colours, known = choose_styles(encoder, batch)
-        with run.accelerator.accumulate(painter, discriminator), run.accelerator.autocast():
+        with run.accelerator.accumulate(painter, *critics), run.accelerator.autocast():
             fake = painter(layout, codes, colours, known, size=args.resolution).float()
+            with torch.no_grad():
+                seen_real = segmenter.encoder(real)
+            seen_fake = segmenter.encoder(fake)
 
-            loss = discriminator_loss(discriminator, real, fake, layout, batch["uniforms"][:, 6:10])
-            run.descend(loss, "discriminator")
+            losses = discriminator_losses(critics, real, fake, seen_real, seen_fake, layout, batch["uniforms"][:, 6:10])
+            for name, loss in zip(("discriminator", "feature_discriminator"), losses, strict=True):
+                run.descend(loss, name)
 
-            # Without its wrapper: it gets no gradients in this step, which DDP would wait for.
-            critic = run.accelerator.unwrap_model(discriminator).requires_grad_(False)
-            parts = painter_losses(critic, segmenter, batch, real, fake, drawn, layout, colours, known, supervised)
+            # Without their wrappers: they get no gradients in this step, which DDP would wait for.
+            judges = [run.accelerator.unwrap_model(critic).requires_grad_(False) for critic in critics]
+            parts = painter_losses(judges, segmenter, batch, real, fake, seen_real, seen_fake, drawn, layout, colours, known, supervised)
             parts = {name: weights[name] * value for name, value in parts.items()}
             run.descend(reduce(add, parts.values()), "painter")
-            critic.requires_grad_(True)
+            for judge in judges:
+                judge.requires_grad_(True)
         run.update_ema()
-        run.log(discriminator=loss.item(), **{name: part.item() for name, part in parts.items()})
+        run.log(
+            discriminator=losses[0].item(),
+            feature_discriminator=losses[1].item(),
+            **{name: part.item() for name, part in parts.items()},
+        )
         if (run.step + 1) % args.validation_steps == 0 and run.accelerator.is_main_process:
             run.show("sheets", paint_sheet(finished_painter(), encoder, sheet_masks, args.resolution), run.step + 1)
     if run.accelerator.is_main_process:

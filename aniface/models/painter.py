@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from ..labels import NUM_LABELS, NUM_STYLE_REGIONS, STYLE_REGION_OF_LABEL
 from .network import Network
-from .spade import RegionBlock, conv3x3, scatter_regions
+from .spade import RegionBlock, SpadeBlock, conv3x3, scatter_regions
 
 
 class StyleMapper(nn.Module):
@@ -73,6 +73,8 @@ class FacePainter(Network):
         style_channels: size of a class's style vector.
         rgb_size: the coarsest resolution with an RGB part.
         head_channels: width of the sub-pixel head that doubles the last resolution; 0 for no head.
+        as_published: GauGAN's own generator: SPADE alone at every resolution, with one more block at 8 pixels, while styles enter at the
+            first grid only and `spade_size` has no say.
     """
 
     @register_to_config
@@ -85,6 +87,7 @@ class FacePainter(Network):
         style_channels: int = 64,
         rgb_size: int = 64,
         head_channels: int = 32,
+        as_published: bool = False,
     ):
         super().__init__()
         if len(channels) < 2 or min(channels) < 1:
@@ -94,14 +97,18 @@ class FacePainter(Network):
             raise ValueError(f"FacePainter: rgb_size is {rgb_size}; expected a power of two from 16 to {self.trunk_size}")
         self.mapper = StyleMapper(latent_dim, style_channels)
         self.stem = conv3x3(NUM_LABELS + style_channels, channels[0])
+        self.first = SpadeBlock(channels[0], channels[0], spade_hidden) if as_published else None
         self.blocks = nn.ModuleList()
         self.to_rgb = nn.ModuleDict()
         for index, (inputs, outputs) in enumerate(pairwise(channels)):
             size = 16 << index
-            self.blocks.append(RegionBlock(inputs, outputs, style_channels, spade_hidden if size <= spade_size else 0, upsample=True))
+            if as_published:
+                self.blocks.append(SpadeBlock(inputs, outputs, spade_hidden))
+            else:
+                self.blocks.append(RegionBlock(inputs, outputs, style_channels, spade_hidden if size <= spade_size else 0))
             if size >= rgb_size:
                 self.to_rgb[str(size)] = start_small(conv3x3(outputs, 3), std=0.01)
-        self.flat_colour = nn.Linear(style_channels, 3)
+        self.flat_colour = None if as_published else nn.Linear(style_channels, 3)
         self.head = SubpixelHead(head_channels) if head_channels else None
 
     @property
@@ -133,6 +140,8 @@ class FacePainter(Network):
         styles = self.mapper(codes, colours, known)
         shares = self._pyramid(layout, min(size, self.trunk_size))
         x = self.stem(torch.cat([shares[8], scatter_regions(styles, shares[8])], 1))
+        if self.first is not None:
+            x = self.first(x, shares[8], shares[8], styles)
         rgb = None
         for index, block in enumerate(self.blocks):
             side = 16 << index
@@ -143,7 +152,8 @@ class FacePainter(Network):
                 part = self.to_rgb[str(side)](F.leaky_relu(x, 0.2))
                 rgb = part if rgb is None else part + F.interpolate(rgb, scale_factor=2, mode="bilinear")
         assert rgb is not None  # the smallest of `sizes` has its RGB part
-        rgb = rgb + scatter_regions(self.flat_colour(styles), shares[min(size, self.trunk_size)])
+        if self.flat_colour is not None:
+            rgb = rgb + scatter_regions(self.flat_colour(styles), shares[min(size, self.trunk_size)])
         return self.head(rgb, layout) if self.head is not None and size > self.trunk_size else rgb
 
     @staticmethod
@@ -156,14 +166,14 @@ class FacePainter(Network):
         return shares
 
 
-# The painter that ships, and GauGAN as published (nf 64, SPADE everywhere), for comparison and for GPUs.
+# The painter that ships, and GauGAN as published for 512 px (nf 64, "more" upsampling layers), for comparison and for GPUs.
 CONFIGURATIONS = {
     "aniface-512": {},
     "gaugan": {
         "channels": (1024, 1024, 1024, 512, 256, 128, 64),
-        "spade_size": 512,
         "spade_hidden": 128,
         "rgb_size": 512,
         "head_channels": 0,
+        "as_published": True,
     },
 }

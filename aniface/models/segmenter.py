@@ -118,15 +118,17 @@ class FaceSegmenter(Network):
             inputs = outputs
         self.head = nn.Conv2d(inputs, num_labels, 1)
 
-    def forward(self, pixels: torch.Tensor, return_features: bool = False):
-        """(B, 3, H, W) in [-1, 1], sides multiples of 32 -> (B, 7, H, W) logits [and the encoder's five feature maps]."""
-        features = self.encoder(pixels)
+    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+        """(B, 3, H, W) in [-1, 1], sides multiples of 32 -> (B, 7, H, W) logits."""
+        return self.decode(pixels, self.encoder(pixels))
+
+    def decode(self, pixels: torch.Tensor, features: list[torch.Tensor]) -> torch.Tensor:
+        """(B, 3, H, W) pictures and the encoder's five feature maps of them -> (B, 7, H, W) logits."""
         x = self.context(features[-1]) if self.context is not None else features[-1]
         detail = self.detail(pixels) if self.detail is not None else None
         for block, skip in zip(self.up, (*features[-2::-1], detail), strict=True):
             x = block(x, skip)
-        logits = self.head(x)
-        return (logits, features) if return_features else logits
+        return self.head(x)
 
     @torch.inference_mode()
     def predict(self, pixels: torch.Tensor, average_mirrored: bool = False) -> torch.Tensor:

@@ -26,6 +26,13 @@ class ModelTester:
     def flat(output) -> list[torch.Tensor]:
         return [output] if torch.is_tensor(output) else [t for part in output for t in ModelTester.flat(part)]
 
+    @staticmethod
+    def sample(inputs, which: slice):
+        """The chosen samples of inputs, lists of tensors too; what is no tensor stays."""
+        if isinstance(inputs, (list, tuple)):
+            return [ModelTester.sample(i, which) for i in inputs]
+        return inputs[which] if torch.is_tensor(inputs) else inputs
+
     def test_saved_and_loaded_it_computes_the_same(self, tmp_path):
         model = self.make()
         model(*self.inputs())  # moves batch norm and spectral norm
@@ -47,8 +54,8 @@ class ModelTester:
         inputs = self.inputs()
         with torch.no_grad():
             together = self.flat(model(*inputs))
-            for index in range(len(inputs[0])):
-                alone = self.flat(model(*[i[index : index + 1] if torch.is_tensor(i) else i for i in inputs]))
+            for index in range(len(self.flat(inputs)[0])):
+                alone = self.flat(model(*self.sample(inputs, slice(index, index + 1))))
                 for a, b in zip(alone, together, strict=True):
                     assert torch.allclose(a[0], b[index], atol=1e-5)
 

@@ -61,7 +61,7 @@ def test_a_killed_run_resumes_and_ends_where_an_undisturbed_one_does(chain, tmp_
     assert not (tmp_path / "killed" / f"checkpoint-{steps}").exists()
     done = subprocess.run(painter_command(chain, tmp_path / "killed", steps), check=True, timeout=600, capture_output=True, text=True)
     assert "resumed from" in done.stdout
-    for name in ("painter", "discriminator", "painter_ema"):
+    for name in ("painter", "discriminator", "feature_discriminator", "painter_ema"):
         whole = load_file(tmp_path / "whole" / f"checkpoint-{steps}" / f"{name}.safetensors")
         resumed = load_file(tmp_path / "killed" / f"checkpoint-{steps}" / f"{name}.safetensors")
         for key in whole:
@@ -89,7 +89,7 @@ def test_killed_twenty_times_it_ends_where_an_undisturbed_run_does(chain, tmp_pa
         process.wait()
         kills += 1
     subprocess.run(painter_command(chain, tmp_path / "killed", steps), check=True, timeout=1800)
-    for name in ("painter", "discriminator", "painter_ema"):
+    for name in ("painter", "discriminator", "feature_discriminator", "painter_ema"):
         whole = load_file(tmp_path / "whole" / f"checkpoint-{steps}" / f"{name}.safetensors")
         resumed = load_file(tmp_path / "killed" / f"checkpoint-{steps}" / f"{name}.safetensors")
         for key in whole:
