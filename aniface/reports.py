@@ -84,6 +84,7 @@ def painter_table(report: dict) -> str:
 def style_table(report: dict) -> str:
     hair, rest = report["hair"], report["rest_of_picture"]
     smooth, latent = report["interpolation"], report["latent_space"]
+    own, other = report["own_distance"], report["random_distance"]
     correlations = ", ".join(f"{region} {value:.2f}" for region, value in report["reference_correlation"].items())
     lines = [f"| hair asked to be | named so | median CIEDE2000 ({hair['masks']} masks) |", "|---|---|---|"]
     lines += [f"| {name} | {row['named_so']:.0%} | {row['median_ciede2000']:.1f} |" for name, row in hair["colours"].items()]
@@ -95,8 +96,9 @@ def style_table(report: dict) -> str:
         f"of {rest['miou']:.3f}.",
         f"The measured colour moves monotonically with strength in {report['monotonic']:.0%} of the cases.",
         f"Correlation of a region's colour with the reference's over {report['pairs']} random pairs: {correlations}.",
-        f"Perceptual distance ({report['features']}) to the true picture: {report['own_distance']:.3f} with its own style, "
-        f"{report['random_distance']:.3f} with another's.",
+        f"From the true picture, painted in its own style and in another's: mean CIEDE2000 of the pixels {own['ciede2000']:.1f} and "
+        f"{other['ciede2000']:.1f}, a factor of {other['ciede2000'] / own['ciede2000']:.2f}; perceptual distance ({report['features']}) "
+        f"{own['perceptual']:.3f} and {other['perceptual']:.3f}, a factor of {other['perceptual'] / own['perceptual']:.2f}.",
         f"Eight steps from style to style: the greatest step is {smooth['mean_greatest']:.2f} times the mean one on average, "
         f"{smooth['greatest']:.2f} at worst.",
         f"A linear probe on the hair's code names its colour in {latent['probe_accuracy']:.1%} of held-out portraits; KL divergence "

@@ -114,15 +114,20 @@ def evaluate_references(pipe, portraits: Portraits, pairs: int, features: Pictur
     rng = np.random.default_rng(seed)
     asked, painted = [], []
     own, other = [], []
+
+    def differences(picture: np.ndarray, shown: np.ndarray) -> tuple[float, float]:
+        """Perceptual distance by the features, mean CIEDE2000 of the pixels."""
+        return features.distance(picture, shown), float(ciede2000(srgb_to_lab(picture), srgb_to_lab(shown)).mean())
+
     for number in range(pairs):
         picture, mask = portraits[number % len(portraits)]
         reference = portraits[int(rng.integers(len(portraits)))][0]
         shown = as_array(pipe, mask, reference=reference, seed=number)
         asked.append(region_colours(reference, pipe.segment(reference)))
         painted.append(region_colours(shown, mask))
-        other.append(features.distance(picture, shown))
+        other.append(differences(picture, shown))
         if number < len(portraits):
-            own.append(features.distance(picture, as_array(pipe, mask, reference=picture, seed=number)))
+            own.append(differences(picture, as_array(pipe, mask, reference=picture, seed=number)))
     all_asked, all_painted = np.stack(asked), np.stack(painted)
     correlations = {}
     for region in CORRELATED:
@@ -133,8 +138,10 @@ def evaluate_references(pipe, portraits: Portraits, pairs: int, features: Pictur
     return {
         "pairs": pairs,
         "reference_correlation": correlations,
-        "own_distance": float(np.mean(own)),
-        "random_distance": float(np.mean(other)),
+        **{
+            name: {"perceptual": float(perceptual), "ciede2000": float(colours)}
+            for name, (perceptual, colours) in (("own_distance", np.mean(own, 0)), ("random_distance", np.mean(other, 0)))
+        },
     }
 
 

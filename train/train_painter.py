@@ -35,6 +35,7 @@ from aniface.models.segmenter import FaceSegmenter
 from aniface.models.style_encoder import StyleEncoder, region_means
 from aniface.pipeline import AnifacePipeline
 from aniface.processing import one_hot, pixels_from_uint8, uint8_from_pixels
+from aniface.start_masks import random_face
 
 from .common import Run, keep_large_buffers, make_parser, read_flags, run_script
 from .data import contact_sheet
@@ -139,7 +140,8 @@ def discriminator_losses(critics, real, fake, seen_real, seen_fake, layout, unif
     real_features, fake_features = criticise(pixels, real, fake.detach(), layout, uniforms)
     patches = hinge_discriminator_loss([s[-1].float() for s in real_features], [s[-1].float() for s in fake_features])
     both = [torch.cat([r, f.detach()]) for r, f in zip(seen_real, seen_fake, strict=True)]
-    real_scores, fake_scores = zip(*(s.float().chunk(2) for s in features(both, torch.cat([layout, layout]))), strict=True)
+    scores = features(both, torch.cat([real, fake.detach()]), torch.cat([layout, layout]))
+    real_scores, fake_scores = zip(*(s.float().chunk(2) for s in scores), strict=True)
     return patches, hinge_discriminator_loss(real_scores, fake_scores)
 
 
@@ -160,7 +162,7 @@ def painter_losses(
     painted_colours, painted = region_means(fake, layout)
     parts = {
         "adversarial": hinge_generator_loss([s[-1].float() for s in fake_features]),
-        "semantic": hinge_generator_loss([s.float() for s in critics[1](seen_fake, layout)]),
+        "semantic": hinge_generator_loss([s.float() for s in critics[1](seen_fake, fake, layout)]),
         "matching": reduce(
             add,
             (
@@ -170,7 +172,7 @@ def painter_losses(
         ),
         "low_pass": low_pass_loss(fake[:own], real[:own]),
         "texture": texture_loss(fake[:own], real[:own]),
-        "detail": detail_loss(fake[:own], real[:own], layout[:own, [EYE, HAIR]]),
+        "detail": detail_loss(fake, real, layout[:, [EYE, HAIR]]),  # in any style as many strokes as this portrait has
         "colour": colour_loss(painted_colours, colours, known * painted),
         "perceptual": feature_loss([f[:own] for f in seen_fake[:4]], [r[:own] for r in seen_real[:4]]),
     }
@@ -205,7 +207,7 @@ def reestimate_batch_norm(painter: FacePainter, encoder: StyleEncoder, batches: 
 
 @torch.inference_mode()
 def paint_sheet(painter: FacePainter, encoder: StyleEncoder, masks: list[Mask], size: int, seed: int = 0):
-    """A sheet of masks and, below each, two portraits in random styles."""
+    """A sheet of masks and, below each, two portraits in random styles, the same ones each time."""
     generator = torch.Generator().manual_seed(seed)
     rows = [[PALETTE[mask.ids] for mask in masks]]
     layout = one_hot(np.stack([mask.fit(size).ids for mask in masks]))
@@ -221,9 +223,9 @@ def main() -> None:
     args = parse_args()
     keep_large_buffers()
     torch.manual_seed(args.seed)
-    items, held = find_data(args)
+    items, _ = find_data(args)
     pictures, masks = load_all(items, args.resolution)
-    sheet_masks = [item.open_mask() for item in (held or items)[:8]]
+    sheet_masks = [random_face(seed) for seed in range(16)]
     if args.pretrained_model_name_or_path:
         painter = FacePainter.from_pretrained(args.pretrained_model_name_or_path)
     else:

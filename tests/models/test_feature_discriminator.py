@@ -16,15 +16,16 @@ class TestFeatureDiscriminator(ModelTester):
     def inputs(self):
         generator = torch.Generator().manual_seed(1)
         features = [torch.randn(2, c, 32 >> k, 32 >> k, generator=generator) for k, c in enumerate(FEATURE_CHANNELS)]
-        return features, one_hot(torch.randint(0, 7, (2, 64, 64), generator=generator))
+        ids = torch.randint(0, 7, (2, 64, 64), generator=generator)
+        return features, torch.rand(2, 3, 64, 64, generator=generator), one_hot(ids)
 
     def test_scores_are_of_the_levels_asked_for_and_blind_to_their_scale(self):
         critic = self.make().eval()
-        features, layout = self.inputs()
-        scores = critic(features, layout)
+        features, pixels, layout = self.inputs()
+        scores = critic(features, pixels, layout)
         assert [s.shape for s in scores] == [(2, 1, 8, 8), (2, 1, 2, 2)]
-        for mine, theirs in zip(scores, critic([100 * f for f in features], layout), strict=True):
+        for mine, theirs in zip(scores, critic([100 * f for f in features], pixels, layout), strict=True):
             assert torch.allclose(mine, theirs, atol=1e-4)
         features[1] = features[1].roll(5, 1)
-        first, second = critic(features, layout)
+        first, second = critic(features, pixels, layout)
         assert not torch.allclose(first, scores[0]) and torch.equal(second, scores[1])
