@@ -18,7 +18,7 @@ test-slow: $(VENV)/.installed-dev
 coverage: $(VENV)/.installed-dev browser
 	$(BIN)/python -m pytest --cov=aniface --cov-report=term:skip-covered --cov-fail-under=85
 
-# Ten thousand hostile inputs for every reader of outside data: an hour and a half.
+# Ten thousand hostile inputs for every reader of outside data: half an hour or more.
 fuzz: $(VENV)/.installed-dev
 	$(BIN)/python -m tests.fuzz -n 10000
 

@@ -118,3 +118,19 @@ def detail_loss(fake: torch.Tensor, real: torch.Tensor, inside: torch.Tensor) ->
     """Difference of `detail`: as many fine strokes as the real picture has, wherever they may lie; `texture_loss` would rather have none
     than one in another place."""
     return (detail(fake, inside) - detail(real, inside)).abs().mean()
+
+
+def stray_hue_loss(pixels: torch.Tensor, inside: torch.Tensor, tolerance: float = 0.12) -> torch.Tensor:
+    """How much a region's pixels leave the hue of its mean: paler, stronger, lighter and darker count nothing, another hue does.
+
+    Args:
+        pixels: (B, 3, H, W) in [-1, 1]. inside: (B, H, W) zeros and ones.
+        tolerance: distance across the line of the hue, in the plane of colours without their brightness, that is free.
+    """
+    chroma = (pixels - pixels.mean(1, keepdim=True)).flatten(2)
+    inside = inside.flatten(1)[:, None]
+    area = inside.sum(2, keepdim=True).clamp(min=1)
+    mean = (chroma * inside).sum(2, keepdim=True) / area
+    along = ((chroma * mean).sum(1, keepdim=True) / ((mean**2).sum(1, keepdim=True) + 1e-4)).clamp(min=0)
+    stray = ((chroma - along * mean) ** 2).sum(1, keepdim=True).clamp(min=1e-8).sqrt()
+    return (F.relu(stray - tolerance) * inside).mean()

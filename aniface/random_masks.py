@@ -13,6 +13,7 @@ from torch.nn import functional as F
 from .labels import BACKGROUND, EYE, FACE, HAIR, MOUTH, NUM_LABELS, Mask, fill_by_majority, regions
 from .mask_statistics import is_valid, pieces, widen
 from .models.mask_denoiser import MaskDenoiser
+from .outlines import straighten
 from .processing import mask_one_hot, resized_argmax, seeded_generator
 
 SIZE = 512  # of random masks
@@ -23,6 +24,8 @@ ATTEMPTS = 4  # so many sub-seeds are tried for a mask that keeps the rules of a
 # Eye and mouth count more in a cell, or lines of 5-7 px would vanish in cells of 8 px.
 FEATURE_WEIGHT = 1.5
 MOST_MOUTH_WEIGHT = 8.0
+
+STRAIGHTENING = 4 / 512  # share of the longer side: hair ends in straight strands, where class shares leave waves
 
 CLEANING_SIZE = 128
 SMALLEST = np.full(NUM_LABELS, 24)  # pieces of fewer pixels at CLEANING_SIZE are specks,
@@ -87,12 +90,16 @@ def without_specks(planes: np.ndarray) -> np.ndarray:
 
 
 def ids_of_shares(planes: np.ndarray, width: int, height: int) -> np.ndarray:
-    """(7, S, S) class shares or probabilities -> (height, width) ids with smooth borders and no specks; S x S is their letterbox."""
+    """(7, S, S) class shares or probabilities -> (height, width) ids without specks; S x S is their letterbox.
+
+    Borders are smooth, those of hair straight lines.
+    """
     planes = without_specks(weigh_mouth(np.stack([_resized(plane, CLEANING_SIZE) for plane in planes])))
     side = max(width, height)
     left, top = ((side - length) / 2 * CLEANING_SIZE / side for length in (width, height))
     window = (left, top, CLEANING_SIZE - left, CLEANING_SIZE - top)
-    return resized_argmax(planes, width, height, window, Image.Resampling.BICUBIC)
+    ids = resized_argmax(planes, width, height, window, Image.Resampling.BICUBIC)
+    return np.where(np.isin(ids, (EYE, MOUTH)), ids, straighten(ids, HAIR, STRAIGHTENING * side))
 
 
 def _resized(plane: np.ndarray, size: int) -> np.ndarray:

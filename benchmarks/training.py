@@ -49,7 +49,7 @@ def measure(folder: Path, painter: Path | str, name: str, steps: int, batch: int
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--batch", type=int, default=2)
+    parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--steps", type=int, default=6, help="of the shipped painter")
     parser.add_argument("--gaugan_steps", type=int, default=2)
     args = parser.parse_args()

@@ -72,3 +72,18 @@ def test_detail_counts_strokes_wherever_they_lie():
     left[..., 6], right[..., 15], outside[..., 28] = 1, 1, 1
     assert losses.detail_loss(left, right, inside) < 1e-5 and losses.detail_loss(flat, outside, inside) < 1e-5
     assert losses.detail_loss(flat, left, inside) > 0.3 > losses.detail_loss(left * 0.7, left, inside) > 0.05
+
+
+def test_stray_hue_is_another_hue_not_another_shade():
+    red = torch.tensor([0.6, -0.4, -0.4])[None, :, None, None].expand(1, 3, 8, 8).clone()
+    inside = torch.ones(1, 8, 8)
+    assert losses.stray_hue_loss(red, inside) == 0
+    shaded = red.clone()
+    shaded[..., :4] = torch.tensor([0.0, -0.5, -0.5])[:, None, None]  # paler and darker
+    assert losses.stray_hue_loss(shaded, inside) < 1e-3
+    green = red.clone()
+    green[..., :2, :2] = torch.tensor([-0.4, 0.6, -0.4])[:, None, None]
+    assert losses.stray_hue_loss(green, inside) > 0.02
+    outside = inside.clone()
+    outside[:, :2, :2] = 0
+    assert losses.stray_hue_loss(green, outside) == 0

@@ -17,7 +17,7 @@ from safetensors.torch import load_file
 from torch.nn import functional as F
 
 from aniface.folders import load_all
-from aniface.labels import EYE, HAIR, NUM_STYLE_REGIONS, PALETTE, InputError, Mask
+from aniface.labels import CLOTHES, EYE, HAIR, NUM_STYLE_REGIONS, PALETTE, InputError, Mask
 from aniface.losses import (
     colour_loss,
     detail_loss,
@@ -25,6 +25,7 @@ from aniface.losses import (
     hinge_discriminator_loss,
     hinge_generator_loss,
     low_pass_loss,
+    stray_hue_loss,
     texture_loss,
 )
 from aniface.models.discriminator import MultiscaleDiscriminator
@@ -51,7 +52,8 @@ WEIGHTS = {
     "low_pass": 5.0,
     "colour": 25.0,
     "texture": 30.0,
-    "detail": 10.0,
+    "detail": 15.0,
+    "stray_hue": 150.0,
 }
 
 
@@ -140,9 +142,8 @@ def discriminator_losses(critics, real, fake, seen_real, seen_fake, layout, unif
     real_features, fake_features = criticise(pixels, real, fake.detach(), layout, uniforms)
     patches = hinge_discriminator_loss([s[-1].float() for s in real_features], [s[-1].float() for s in fake_features])
     both = [torch.cat([r, f.detach()]) for r, f in zip(seen_real, seen_fake, strict=True)]
-    scores = features(both, torch.cat([real, fake.detach()]), torch.cat([layout, layout]))
-    real_scores, fake_scores = zip(*(s.float().chunk(2) for s in scores), strict=True)
-    return patches, hinge_discriminator_loss(real_scores, fake_scores)
+    scores = [s.float().chunk(2) for s in features(both, torch.cat([real, fake.detach()]), torch.cat([layout, layout]))]
+    return patches, hinge_discriminator_loss([s[0] for s in scores], [s[1] for s in scores])
 
 
 def painter_losses(
@@ -173,6 +174,8 @@ def painter_losses(
         "low_pass": low_pass_loss(fake[:own], real[:own]),
         "texture": texture_loss(fake[:own], real[:own]),
         "detail": detail_loss(fake, real, layout[:, [EYE, HAIR]]),  # in any style as many strokes as this portrait has
+        # A random style's clothes are one garment; nothing but the critics judges them, and they like iridescent bows too well.
+        "stray_hue": stray_hue_loss(fake[own:], layout[own:, CLOTHES]),
         "colour": colour_loss(painted_colours, colours, known * painted),
         "perceptual": feature_loss([f[:own] for f in seen_fake[:4]], [r[:own] for r in seen_real[:4]]),
     }
