@@ -48,7 +48,7 @@ WEIGHTS = {
     "semantic": 0.4,
     "matching": 10.0,
     "perceptual": 5.0,
-    "segmentation": 1.0,
+    "segmentation": 3.0,
     "low_pass": 5.0,
     "colour": 25.0,
     "texture": 30.0,
