@@ -133,4 +133,4 @@ def stray_hue_loss(pixels: torch.Tensor, inside: torch.Tensor, tolerance: float 
     mean = (chroma * inside).sum(2, keepdim=True) / area
     along = ((chroma * mean).sum(1, keepdim=True) / ((mean**2).sum(1, keepdim=True) + 1e-4)).clamp(min=0)
     stray = ((chroma - along * mean) ** 2).sum(1, keepdim=True).clamp(min=1e-8).sqrt()
-    return (F.relu(stray - tolerance) * inside).mean()
+    return (F.relu(stray - tolerance) * inside).sum() / max(1, inside.numel())  # a batch of one has no picture in a random style

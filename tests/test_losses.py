@@ -87,3 +87,4 @@ def test_stray_hue_is_another_hue_not_another_shade():
     outside = inside.clone()
     outside[:, :2, :2] = 0
     assert losses.stray_hue_loss(green, outside) == 0
+    assert losses.stray_hue_loss(green[1:], inside[1:]) == 0  # no picture at all
