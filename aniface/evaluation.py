@@ -9,11 +9,13 @@ from typing import Any
 
 import numpy as np
 import torch
+from PIL import Image
 
 from .features import PictureFeatures
 from .folders import Item, load_item
 from .labels import HAIR, NUM_LABELS, Mask
 from .metrics import confusion, frechet_distance, hair_noise, kernel_distance, segmentation_scores
+from .processing import fit_picture
 
 SIZE = 512
 
@@ -54,7 +56,7 @@ def evaluate_painter(pipe, items: list[Item], features: PictureFeatures, judge=N
         free = pipe(mask, seed=number, num_images=2).images
         styled = pipe(mask, reference=picture, seed=number).images[0]
         for name, shown in zip(gathered, (picture, free[0], styled, free[1]), strict=True):
-            shown = np.asarray(shown)
+            shown = np.asarray(fit_picture(Image.fromarray(np.asarray(shown)), SIZE))  # a painter may paint smaller pictures
             gathered[name].append(features.pooled([shown])[0])
             if name in totals:
                 totals[name] = totals[name] + confusion(truth, (judge or pipe).segment(shown).ids)

@@ -9,6 +9,8 @@ def markdown_table(report: dict) -> str:
         "segmenter": segmenter_table,
         "segmenters": segmenters_table,
         "painter": painter_table,
+        "rivals": painters_table,
+        "losses": painters_table,
         "style": style_table,
         "masks": masks_table,
     }
@@ -79,6 +81,18 @@ def painter_table(report: dict) -> str:
             f"Mean distance to the nearest training portrait: {nearest['no_reference']:.1f} painted, {nearest['real']:.1f} real held-out."
         )
     return "\n".join([*lines, "", speed_line(report)]) + "\n"
+
+
+def painters_table(report: dict) -> str:
+    """Painters that were trained for the same time: rivals by name, or ours by the loss that was left out."""
+    lines = [
+        f"Each trained for {report['minutes']:g} minutes on {report['threads']} thread{'s' * (report['threads'] != 1)} at "
+        f"{report['resolution']} px and measured on {report['pictures']} held-out masks; distances in features of {report['features']}.",
+        "",
+    ]
+    hidden = {"minutes", "miou_of_real_pictures"}
+    rows = {name: {key: value for key, value in run.items() if key not in hidden} for name, run in report["runs"].items()}
+    return "\n".join([*lines, *score_rows(rows, "loss left out" if report["what"] == "losses" else "painter")]) + "\n"
 
 
 def style_table(report: dict) -> str:

@@ -3,15 +3,20 @@ from __future__ import annotations
 import json
 
 import pytest
+import torch
 
+from aniface import AnifacePipeline
 from aniface.cli import main
 from aniface.evaluation import evaluate_painter
 from aniface.features import PictureFeatures
 from aniface.folders import find_items, split_items
+from aniface.models.painter import FacePainter
 from aniface.reports import markdown_table
 from aniface.segmentation_evaluation import DISTURBANCES, evaluate_segmenter
 from aniface.style_evaluation import evaluate_style
-from benchmarks.segmenters import plan
+from benchmarks import painters, segmenters
+from benchmarks.campaign import score
+from train.train_painter import WEIGHTS
 
 
 @pytest.fixture(scope="module")
@@ -29,12 +34,32 @@ def test_segmenter_report(tiny, split):
 
 def test_a_table_of_segmenters_names_every_run(tiny, split):
     measured = evaluate_segmenter(tiny, split[1])
-    runs = {name: run | {"thousand_pictures": 0.5} | measured for name, run in plan(60).items()}
+    runs = {name: run | {"thousand_pictures": 0.5} | measured for name, run in segmenters.plan(60).items()}
     assert [name for name in runs if "annotations" in name] == [
         f"v4, {n} annotations{more}" for n in (25, 50) for more in ("", ", self-training")
     ]
     table = markdown_table({"what": "segmenters", "pictures": 4, "minutes": 10, "threads": 2, "runs": runs})
     assert all(f"| {name} | " in table for name in ("v1", "v2", "v3", "v4", "v4, self-training")) and "on 2 threads" in table
+
+
+def test_a_painter_without_its_fine_blocks_paints_what_it_painted_before():
+    whole = FacePainter(channels=(8, 8, 8, 8), rgb_size=16, latent_dim=4, style_channels=8).eval()  # 64 px, its head 128
+    coarse = painters.coarse_part(whole, 32).eval()
+    assert coarse.sizes == (16, 32)
+    layout = torch.nn.functional.one_hot(torch.randint(0, 7, (1, 64, 64)), 7).movedim(-1, 1).float()
+    style = torch.randn(1, 5, 4), torch.rand(1, 5, 3), torch.ones(1, 5, 1)
+    assert torch.allclose(coarse(layout, *style), whole(layout, *style, size=32), atol=1e-5)
+
+
+def test_a_table_of_painters_names_every_run(tiny, split):
+    tiny_128 = AnifacePipeline(**tiny.components | {"painter": painters.coarse_part(tiny.painter, tiny.painter.trunk_size // 2)})
+    row = score(tiny_128, split[1], PictureFeatures.choose(tiny))  # of smaller pictures than the masks
+    runs = {name: {"minutes": 5.0, "thousand_pictures": 0.5} | row for name in painters.plan("losses", tiny.painter)}
+    assert list(runs) == ["none", *WEIGHTS]
+    about = {"pictures": 4, "minutes": 5, "threads": 1, "resolution": 128, "features": "these", "runs": runs}
+    table = markdown_table({"what": "losses", **about})
+    assert all(f"| {name.replace('_', ' ')} | 0.500 | " in table for name in runs) and "loss left out" in table
+    assert "| painter | thousand pictures | " in markdown_table({"what": "rivals", **about})
 
 
 def test_painter_report(tiny, split):

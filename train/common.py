@@ -80,7 +80,7 @@ def make_parser(description: str, **defaults) -> argparse.ArgumentParser:
     add("--resolution", type=int, default=256, help="side of the training pictures in pixels")
     add("--train_batch_size", type=int, default=8, help="pictures per process and step")
     add("--max_train_steps", type=int, default=1000)
-    add("--max_train_minutes", type=float, help="stop after so many minutes of this process, and save")
+    add("--max_train_minutes", type=float, help="stop after so many minutes, those before a resume included, and save")
     add("--gradient_accumulation_steps", type=int, default=1)
     add("--learning_rate", type=float, default=1e-3)
     add("--lr_warmup_steps", type=int, default=100)
@@ -187,7 +187,7 @@ class Run:
     """
 
     def __init__(self, args, networks: dict[str, nn.Module], optimizers: Mapping[str, torch.optim.Optimizer], ema: tuple[str, ...]):
-        self.args, self.step, self.started = args, 0, time.monotonic()
+        self.args, self.step, self._began = args, 0, time.monotonic()
         self.folder = Path(args.output_dir)
         self.folder.mkdir(parents=True, exist_ok=True)
         join_processes()
@@ -224,6 +224,11 @@ class Run:
         elif self._checkpoints():
             raise InputError(f"{self.folder}: holds checkpoints; --resume_from_checkpoint latest goes on, another --output_dir starts anew")
 
+    @property
+    def minutes(self) -> float:
+        """How long this run has taken, up to the checkpoint that it was resumed from and since."""
+        return (time.monotonic() - self._began) / 60
+
     # --- the loop ---
 
     def batches(self, stream: SampleStream) -> Iterator[dict]:
@@ -240,7 +245,7 @@ class Run:
                 self._write_log()
             if self.step % args.checkpointing_steps == 0:
                 self.checkpoint()
-            if args.max_train_minutes and time.monotonic() - self.started > args.max_train_minutes * 60:
+            if args.max_train_minutes and self.minutes > args.max_train_minutes:
                 break
         self.checkpoint()
 
@@ -261,7 +266,7 @@ class Run:
         args = self.args
         progress = self.step / args.max_train_steps
         if args.max_train_minutes:
-            progress = max(progress, (time.monotonic() - self.started) / (60 * args.max_train_minutes))
+            progress = max(progress, self.minutes / args.max_train_minutes)
         factor = min(1.0, (self.step + 1) / max(1, args.lr_warmup_steps))
         if args.lr_decay_share:
             factor *= min(1.0, max(0.02, (1 - progress) / args.lr_decay_share))
@@ -377,7 +382,8 @@ class Run:
             if not path.is_dir():
                 raise InputError(f"{path}: no such checkpoint folder; expected a checkpoint-STEP folder or 'latest'")
         self.accelerator.load_state(str(path))
-        self.step = json.loads((path / "run.json").read_text())["step"]
+        run = json.loads((path / "run.json").read_text())
+        self.step, self._began = run["step"], self._began - 60 * run.get("minutes", 0.0)
         print(f"resumed from {path} at step {self.step}")
 
     def _save_networks(self, models: list[nn.Module], weights: list[dict], folder: str) -> None:
@@ -387,7 +393,7 @@ class Run:
                 save_file({key: value.contiguous().clone() for key, value in state.items()}, f"{folder}/{name}.safetensors")
             for name, average in self.ema.items():
                 save_file({k: v.contiguous().clone() for k, v in average.state_dict().items()}, f"{folder}/{name}_ema.safetensors")
-            Path(folder, "run.json").write_text(json.dumps({"step": self.step}))
+            Path(folder, "run.json").write_text(json.dumps({"step": self.step, "minutes": self.minutes}))
         weights.clear()
 
     def _load_networks(self, models: list[nn.Module], folder: str) -> None:

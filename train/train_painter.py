@@ -7,6 +7,7 @@ accelerate launch -m train.train_painter --train_data_dir PICTURES --masks_dir M
 
 from __future__ import annotations
 
+import math
 import re
 from functools import reduce
 from operator import add
@@ -136,13 +137,19 @@ def criticise(discriminator, real, fake, layout, uniforms) -> tuple[list, list]:
     return [[p[0] for p in scale] for scale in parts], [[p[1] for p in scale] for scale in parts]
 
 
+def group_size(batch: int) -> int:
+    """How many pictures the critic of features compares with each other: own styles with own ones, others with others."""
+    return math.gcd(own_count(batch), batch - own_count(batch), 4)
+
+
 def discriminator_losses(critics, real, fake, seen_real, seen_fake, layout, uniforms) -> tuple[torch.Tensor, torch.Tensor]:
     """Hinge losses of both critics on real pictures and detached painted ones, and on the features seen in them."""
     pixels, features = critics
     real_features, fake_features = criticise(pixels, real, fake.detach(), layout, uniforms)
     patches = hinge_discriminator_loss([s[-1].float() for s in real_features], [s[-1].float() for s in fake_features])
     both = [torch.cat([r, f.detach()]) for r, f in zip(seen_real, seen_fake, strict=True)]
-    scores = [s.float().chunk(2) for s in features(both, torch.cat([real, fake.detach()]), torch.cat([layout, layout]))]
+    compared = (torch.cat([real, fake.detach()]), torch.cat([layout, layout]))
+    scores = [s.float().chunk(2) for s in features(both, *compared, group=group_size(len(real)))]
     return patches, hinge_discriminator_loss([s[0] for s in scores], [s[1] for s in scores])
 
 
@@ -163,7 +170,7 @@ def painter_losses(
     painted_colours, painted = region_means(fake, layout)
     parts = {
         "adversarial": hinge_generator_loss([s[-1].float() for s in fake_features]),
-        "semantic": hinge_generator_loss([s.float() for s in critics[1](seen_fake, fake, layout)]),
+        "semantic": hinge_generator_loss([s.float() for s in critics[1](seen_fake, fake, layout, group=group_size(len(fake)))]),
         "matching": reduce(
             add,
             (

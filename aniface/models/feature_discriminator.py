@@ -17,33 +17,49 @@ class FeatureDiscriminator(Network):
     """A small critic on each level of a frozen MobileNetV2's features (Sauer et al. 2021, "Projected GANs Converge Faster", section 3).
 
     A PatchGAN that starts from nothing lets pass what is well drawn and out of place; these features know what clothes and hair look like.
-    The picture itself stands beside them, as coarse as they are: a face parser's features care little for colours.
+    The picture itself stands beside them, as coarse as they are: a face parser's features care little for colours. And it sees, place by
+    place, how much the pictures of a group differ there (minibatch standard deviation, Karras et al. 2018, "Progressive Growing of
+    GANs", section 3), or it would let pass the same bow at every collar.
 
     Args:
         levels: which of the five feature maps, from the one at stride 2 on.
         width: channels of the hidden layers.
+        deviations: maps of the group's standard deviation, each the mean over some hidden channels; divides `width`.
     """
 
     @register_to_config
-    def __init__(self, levels: tuple[int, ...] = (1, 2, 3, 4), width: int = 64):
+    def __init__(self, levels: tuple[int, ...] = (1, 2, 3, 4), width: int = 64, deviations: int = 8):
         super().__init__()
-        self.critics = nn.ModuleList(
+        self.enter = nn.ModuleList(spectral_norm(nn.Conv2d(FEATURE_CHANNELS[level] + NUM_LABELS + 3, width, 1)) for level in levels)
+        self.judge = nn.ModuleList(
             nn.Sequential(
-                spectral_norm(nn.Conv2d(FEATURE_CHANNELS[level] + NUM_LABELS + 3, width, 1)),
-                nn.LeakyReLU(0.2),
-                spectral_norm(nn.Conv2d(width, width, 4, stride=2, padding=1)),
+                spectral_norm(nn.Conv2d(width + deviations, width, 4, stride=2, padding=1)),
                 nn.LeakyReLU(0.2),
                 spectral_norm(nn.Conv2d(width, 1, 3, padding=1)),
             )
-            for level in levels
+            for _ in levels
         )
 
-    def forward(self, features: list[torch.Tensor], pixels: torch.Tensor, layout: torch.Tensor) -> list[torch.Tensor]:
-        """Five feature maps (B, C, h, w) of (B, 3, H, W) pictures, (B, 7, H, W) masks -> for each level its scores (B, 1, h / 2, w / 2)."""
+    def forward(self, features: list[torch.Tensor], pixels: torch.Tensor, layout: torch.Tensor, group: int = 1) -> list[torch.Tensor]:
+        """Score pictures by their features.
+
+        Args:
+            features: five maps (B, C, h, w). pixels: (B, 3, H, W). layout: (B, 7, H, W).
+            group: each so many pictures, one after the other, are compared with each other; divides B.
+
+        Returns:
+            For each level the scores (B, 1, h / 2, w / 2).
+        """
         scores = []
-        for level, critic in zip(self.config.levels, self.critics, strict=True):
+        for level, enter, judge in zip(self.config.levels, self.enter, self.judge, strict=True):
             x = features[level].float()
             x = x * (x.square().mean((1, 2, 3), keepdim=True) + 1e-6).rsqrt()  # levels differ in scale
             known = F.adaptive_avg_pool2d(torch.cat([layout, pixels], 1), x.shape[-2:])
-            scores.append(critic(torch.cat([x, known], 1)))
+            x = F.leaky_relu(enter(torch.cat([x, known], 1)), 0.2)
+            scores.append(judge(torch.cat([x, self._deviations(x, group)], 1)))
         return scores
+
+    def _deviations(self, x: torch.Tensor, group: int) -> torch.Tensor:
+        """(B, width, h, w) -> (B, deviations, h, w), the same for all pictures of a group."""
+        deviation = (x.float().unflatten(0, (-1, group)).var(1, correction=0) + 1e-8).sqrt()
+        return deviation.unflatten(1, (self.config.deviations, -1)).mean(2).repeat_interleave(group, 0).to(x.dtype)

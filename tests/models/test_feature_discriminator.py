@@ -11,7 +11,7 @@ from .tester import ModelTester
 
 class TestFeatureDiscriminator(ModelTester):
     model_class = FeatureDiscriminator
-    config = {"levels": (1, 3), "width": 4}
+    config = {"levels": (1, 3), "width": 4, "deviations": 2}
 
     def inputs(self):
         generator = torch.Generator().manual_seed(1)
@@ -29,3 +29,12 @@ class TestFeatureDiscriminator(ModelTester):
         features[1] = features[1].roll(5, 1)
         first, second = critic(features, pixels, layout)
         assert not torch.allclose(first, scores[0]) and torch.equal(second, scores[1])
+
+    def test_it_sees_how_much_the_pictures_of_a_group_differ(self):
+        critic = self.make().eval()
+        features, pixels, layout = self.inputs()
+        alone, together = critic(features, pixels, layout), critic(features, pixels, layout, group=2)
+        assert not torch.allclose(alone[0], together[0])
+        twins = [[f[:1].repeat(2, 1, 1, 1) for f in features], pixels[:1].repeat(2, 1, 1, 1), layout[:1].repeat(2, 1, 1, 1)]
+        for of_one, of_twins in zip(critic(*twins), critic(*twins, group=2), strict=True):
+            assert torch.allclose(of_one, of_twins, atol=1e-6)

@@ -3,14 +3,14 @@ from __future__ import annotations
 import pytest
 import torch
 
-from aniface.models.segmenter import VERSIONS, FaceSegmenter
+from aniface.models.segmenter import VERSIONS, ColourAffinity, FaceSegmenter
 
 from .tester import ModelTester
 
 
 class TestFaceSegmenter(ModelTester):
     model_class = FaceSegmenter
-    config = {"image_size": 64, "decoder_channels": (8, 8, 8, 8, 8), "context_layers": 1, "detail_channels": 4}
+    config = {"image_size": 64, "decoder_channels": (8, 8, 8, 8, 8), "context_layers": 1, "detail_channels": 4, "affinity_channels": 8}
     bad_configs = [
         ({"image_size": 100}, "image_size is 100; expected a multiple of 32"),
         ({"upsampling": "magic"}, "upsampling is 'magic'; expected one of"),
@@ -46,3 +46,38 @@ def test_context_lets_one_corner_change_the_opposite_one():
     with torch.inference_mode():
         bottom = model(pictures)[:, :, -16:]
     assert not torch.equal(bottom[0], bottom[1])
+
+
+def test_affinity_starts_as_the_bilateral_kernel_of_colour_and_place():
+    torch.manual_seed(0)
+    affinity = ColourAffinity(4, 8, colour_deviation=0.2, place_deviation=0.5)
+    features, pixels = torch.randn(1, 4, 16, 16), torch.rand(1, 3, 64, 64) * 2 - 1
+    assert torch.equal(affinity(features, pixels), features)  # it says nothing yet
+    with torch.no_grad():
+        affinity.kernel.weight[5:] = 0
+        affinity.join.weight.normal_()
+        heard = affinity(features, pixels)[0, :, 3, 9] - features[0, :, 3, 9]
+        colours = pixels[0, :, 4::8, 4::8].flatten(1) - pixels[0, :, 3 * 4 + 2, 9 * 4 + 2, None]
+        rows, columns = torch.meshgrid((torch.arange(8) + 0.5) / 8, (torch.arange(8) + 0.5) / 8, indexing="ij")
+        places = torch.stack([rows - 3.5 / 16, columns - 9.5 / 16]).flatten(1)
+        kernel = (-colours.square().sum(0) / (2 * 0.2**2) - places.square().sum(0) / (2 * 0.5**2)).exp()
+        message = affinity.message(torch.nn.functional.avg_pool2d(features, 2))[0].flatten(1)
+        mean = (message * kernel).sum(1) / kernel.sum()
+        expected = affinity.join(mean[None, :, None, None])[0, :, 0, 0]
+    assert torch.allclose(heard, expected, atol=1e-4)
+
+
+def test_affinity_joins_what_is_of_one_colour_and_not_what_is_of_another():
+    torch.manual_seed(0)
+    affinity = ColourAffinity(4, 8)
+    with torch.no_grad():
+        affinity.kernel.weight[5:] = 0
+        affinity.join.weight.normal_()
+    pixels = torch.full((1, 3, 64, 64), -1.0)
+    pixels[..., 32:] = 1.0  # left black, right white
+    features = torch.randn(1, 4, 16, 16)
+    changed = features.clone()
+    changed[..., :4, 8:] += 1.0  # at the top of the white half
+    with torch.inference_mode():
+        difference = (affinity(changed, pixels) - affinity(features, pixels)).abs().amax(1)[0]
+    assert difference[8:, 8:].min() > 1e-3 and difference[:, :8].max() < 1e-5

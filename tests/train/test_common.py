@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 
 import pytest
+import torch
 from accelerate.commands.config.config_args import load_config_from_file
 
 from aniface import InputError
-from train.common import make_parser, read_flags
+from train.common import Run, make_parser, read_flags
 
 CONFIGS = Path(__file__).parents[2] / "train" / "configs"
 
@@ -71,3 +73,16 @@ def test_accelerate_knows_every_setting_of_its_files(path):
     assert config.use_cpu == (path.stem == "cpu") and (config.num_processes > 1) == several
     assert config.distributed_type == ("MULTI_GPU" if several else "NO")
     assert (config.num_machines > 1) == (path.stem == "machines")
+
+
+def test_a_resumed_run_goes_on_counting_its_minutes(tmp_path, monkeypatch):
+    def start(*arguments: str) -> Run:
+        network = torch.nn.Linear(2, 2)
+        optimizers = {"network": torch.optim.SGD(network.parameters(), lr=1.0)}
+        return Run(flags("--output_dir", str(tmp_path), *arguments), {"network": network}, optimizers, ema=("network",))
+
+    first, now = start(), time.monotonic()
+    monkeypatch.setattr(time, "monotonic", lambda: now + 600)
+    first.checkpoint()
+    monkeypatch.undo()
+    assert 10 <= start("--resume_from_checkpoint", "latest").minutes < 11
