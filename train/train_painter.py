@@ -53,7 +53,7 @@ WEIGHTS = {
     "low_pass": 5.0,
     "colour": 25.0,
     "texture": 30.0,
-    "detail": 15.0,
+    "detail": 25.0,
     "stray_hue": 150.0,
 }
 
@@ -181,8 +181,8 @@ def painter_losses(
         "low_pass": low_pass_loss(fake[:own], real[:own]),
         "texture": texture_loss(fake[:own], real[:own]),
         "detail": detail_loss(fake, real, layout[:, [EYE, HAIR]]),  # in any style as many strokes as this portrait has
-        # A random style's clothes are one garment; nothing but the critics judges them, and they like iridescent bows too well.
-        "stray_hue": stray_hue_loss(fake[own:], layout[own:, CLOTHES]),
+        # A random style's clothes are one garment and its eyes a pair; nothing but the critics judges them, and they like iridescence.
+        "stray_hue": stray_hue_loss(fake[own:], layout[own:, CLOTHES]) + stray_hue_loss(fake[own:], layout[own:, EYE]),
         "colour": colour_loss(painted_colours, colours, known * painted),
         "perceptual": feature_loss([f[:own] for f in seen_fake[:4]], [r[:own] for r in seen_real[:4]]),
     }

@@ -33,6 +33,8 @@ def region_means(values: torch.Tensor, layout: torch.Tensor) -> tuple[torch.Tens
 
 NORMAL = torch.distributions.Normal(0.0, 1.0)
 QUANTILE_LEVELS = (torch.arange(64) + 0.5) / 64
+# Brightness, red against green, yellow against blue. Drawn channel by channel, pale colours would become colourful and skin grey.
+OPPONENT_AXES = torch.tensor([[1 / 3, 1 / 3, 1 / 3], [1.0, -1.0, 0.0], [0.5, 0.5, -1.0]])
 
 
 class StyleEncoder(Network):
@@ -77,7 +79,8 @@ class StyleEncoder(Network):
 
         The codes of portraits fill only a part of N(0, I) (Dai & Wipf 2019, "Diagnosing and enhancing VAE models"), and hair, skin and
         clothes go together; z outside that part would be painted badly. So z goes through a Gaussian copula fitted to them (Nelsen 2006,
-        "An introduction to copulas", section 2.3): correlated by `prior_root`, then each number to its own distribution.
+        "An introduction to copulas", section 2.3): correlated by `prior_root`, then each number to its own distribution, colours along
+        `OPPONENT_AXES`.
         """
         levels = NORMAL.cdf(noise.flatten(1).float() @ self.prior_root.T)
         last = len(self.prior_quantiles) - 1
@@ -85,13 +88,13 @@ class StyleEncoder(Network):
         below = places.long().clamp(max=last - 1)
         values = torch.lerp(self.prior_quantiles.gather(0, below), self.prior_quantiles.gather(0, below + 1), places - below)
         codes, colours = values.view(noise.shape).split([noise.shape[-1] - 3, 3], -1)
-        return codes, colours.clamp(-1, 1)
+        return codes, (colours @ OPPONENT_AXES.inverse().T.to(colours)).clamp(-1, 1)
 
     @torch.no_grad()
     def fit_prior(self, codes: torch.Tensor, colours: torch.Tensor, present: torch.Tensor) -> None:
         """Fit what `sample` draws from to portraits: codes (N, 5, latent_dim) drawn from their distributions, mean colours (N, 5, 3),
         and which regions are `present` (N, 5, 1); one that is not counts as the mean one."""
-        values = torch.cat([codes, colours], -1).double()
+        values = torch.cat([codes, colours @ OPPONENT_AXES.T.to(colours)], -1).double()
         mean = (values * present).sum(0) / present.sum(0).clamp(min=1)
         values = torch.where(present > 0, values, mean).flatten(1)
         ranks = (values.argsort(0).argsort(0) + 0.5) / len(values)

@@ -54,7 +54,8 @@ def test_random_codes_follow_the_fitted_prior():
     assert (codes - noise[..., :3]).abs().mean() < 0.02 and colours.abs().max() <= 1
     mixing = torch.randn(15, 15, generator=generator)
     codes = 2 + (torch.randn(4000, 15, generator=generator) @ mixing).view(4000, 5, 3)
-    colours = torch.where(codes > 2, 0.8, -0.5)  # two heaps, which a normal distribution would join
+    # Two heaps, which a normal distribution would join, of greys, which independent channels would colour.
+    colours = torch.where(codes[..., :1] > 2, 0.8, -0.5).expand(-1, -1, 3)
     present = torch.ones(4000, 5, 1)
     present[3900:, 1] = 0
     codes[3900:, 1] = 1e6  # absent: not looked at
@@ -64,4 +65,5 @@ def test_random_codes_follow_the_fitted_prior():
     assert torch.allclose(drawn.mean(0), known.mean(0), atol=0.3)
     assert torch.allclose(torch.corrcoef(drawn.T), torch.corrcoef(known.T), atol=0.1)  # across regions too
     assert ((drawn_colours - 0.8).abs().minimum((drawn_colours + 0.5).abs()) < 0.01).float().mean() > 0.95
-    assert ((drawn_colours > 0) == (drawn.view(4000, 5, 3) > 2)).float().mean() > 0.65  # and they go with the codes
+    assert (drawn_colours.amax(-1) - drawn_colours.amin(-1)).max() < 0.01
+    assert ((drawn_colours > 0) == (drawn.view(4000, 5, 3)[..., :1] > 2)).float().mean() > 0.65  # and they go with the codes
