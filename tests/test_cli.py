@@ -54,8 +54,9 @@ def test_paint_options_and_variants(tmp_path):
     assert sorted(p.name for p in tmp_path.iterdir()) == ["out-1.webp", "out-2.webp", "reference.png"]
 
 
-def test_segment_a_picture_with_labelme(tmp_path, toy_picture, capsys):
-    Image.fromarray(toy_picture).save(tmp_path / "p.png")
+def test_segment_a_picture_with_labelme(tmp_path, capsys):
+    assert main(["paint", str(EXAMPLE), "-o", str(tmp_path / "p.png")]) == 0
+    capsys.readouterr()
     assert main(["segment", str(tmp_path / "p.png"), "-o", str(tmp_path / "m.png"), "--labelme"]) == 0
     mask = Mask.open(tmp_path / "m.png")
     assert (mask.width, mask.height) == (512, 512)
