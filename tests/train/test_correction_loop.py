@@ -21,11 +21,12 @@ SIZE = 128
 
 
 def draw_bow(picture: Image.Image, ids: np.ndarray) -> list[list[int]]:
-    """A large red bow on the top of the hair; returns its outline."""
+    """A large bow on the top of the hair, in a darker shade of it, which the segmenter takes for hair; returns its outline."""
     rows, columns = np.nonzero(ids == HAIR)
     top, middle = int(rows.min()), int(columns[rows == rows.min()].mean())
     outline = [[middle + dx, top + dy] for dx, dy in ((-26, -8), (0, 2), (26, -8), (26, 22), (0, 12), (-26, 22))]
-    ImageDraw.Draw(picture).polygon([tuple(point) for point in outline], fill=(225, 30, 40), outline=(110, 0, 10))
+    shade = tuple(int(0.7 * level) for level in np.asarray(picture)[ids == HAIR].mean(0))
+    ImageDraw.Draw(picture).polygon([tuple(point) for point in outline], fill=shade, outline=(20, 20, 20))
     return outline
 
 
@@ -68,7 +69,7 @@ def test_a_correction_is_learnt(drawings, tmp_path, monkeypatch, capsys):
     assert main(["convert", "labelme", str(masks), str(masks)]) == 0
     captured = capsys.readouterr()
     assert "4 masks in" in captured.out and "hair_accessory -> clothes           4 polygons" in captured.err
-    assert share_of_bows(masks, bows) > 0.99 > 0.9 > before
+    assert share_of_bows(masks, bows) > 0.99 > 0.7 > before
 
     monkeypatch.setattr(sys, "argv", ["check_data", str(folder), "--masks_dir", str(masks)])
     with pytest.raises(SystemExit) as stopped:
@@ -85,4 +86,4 @@ def test_a_correction_is_learnt(drawings, tmp_path, monkeypatch, capsys):
     assert main(["segment", str(folder), "-o", str(tmp_path / "again"), "--no-crop", "--model", str(tmp_path / "my-aniface")]) == 0
     after = share_of_bows(tmp_path / "again", bows)
     print(f"bows: {before:.2f} before, {after:.2f} after")
-    assert 1 - after < (1 - before) / 2
+    assert after > before + 0.2

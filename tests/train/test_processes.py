@@ -29,7 +29,7 @@ def train(script: str, folder, processes: int, batch: int, *flags: str):
         ["-m", "torch.distributed.run", "--nproc_per_node", str(processes), "--master_port", str(free_port())] if processes > 1 else []
     )
     command = [sys.executable, *launcher, "-m", script, *flags, "--output_dir", str(folder), "--train_batch_size", str(batch)]
-    command += ["--max_train_steps", "3", "--logging_steps", "1", "--resolution", "64", "--lr_warmup_steps", "1", "--learning_rate", "1e-4"]
+    command += ["--max_train_steps", "3", "--logging_steps", "1", "--resolution", "64", "--lr_warmup_steps", "1", "--learning_rate", "3e-5"]
     settings = {"ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, env=os.environ | settings, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr[-3000:]
@@ -38,18 +38,18 @@ def train(script: str, folder, processes: int, batch: int, *flags: str):
 
 
 def test_two_processes_give_the_losses_and_weights_of_one_with_the_doubled_batch(toy_folder, tmp_path):
-    """The style VAE, whose painter has batch norm: losses agree within 3e-4. The perceptual one within a hundredth: it is relative to the
-    mean over the process's own samples, so two halves of a batch, and after a step the other losses, differ a little from the whole."""
+    """The style VAE, whose painter has batch norm: losses agree within 1e-4. The perceptual one within a hundredth: it is relative to the
+    mean over the process's own samples, so two halves of a batch differ a little from the whole."""
     flags = ["--train_data_dir", str(toy_folder)]
     one = train("train.train_style_vae", tmp_path / "one", 1, 4, *flags)
     two = train("train.train_style_vae", tmp_path / "two", 2, 2, *flags)
     assert len(one) == len(two) == 3
     for mine, theirs in zip(one, two, strict=True):
         for name in mine:
-            assert np.isclose(mine[name], theirs[name], rtol=1e-2 if name == "perceptual" else 3e-4, atol=2e-5), (name, mine, theirs)
+            assert np.isclose(mine[name], theirs[name], rtol=1e-2 if name == "perceptual" else 1e-4, atol=2e-5), (name, mine, theirs)
     first, second = (load_file(tmp_path / run / "checkpoint-3" / "decoder.safetensors") for run in ("one", "two"))
     # Adam's step is at most the learning rate, whatever the gradient; where gradients are noise, rounding may turn it round.
-    assert max((first[key].float() - second[key].float()).abs().max() for key in first if "running" not in key) <= 2 * 3 * 1e-4 + 1e-6
+    assert max((first[key].float() - second[key].float()).abs().max() for key in first if "running" not in key) <= 2 * 3 * 3e-5 + 1e-6
     assert all(torch.allclose(first[key], second[key], rtol=1e-2, atol=1e-3) for key in first if "running" in key)
 
 
