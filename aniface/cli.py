@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 from .conversion import Report, convert, list_conversions
-from .labels import InputError, Mask, check_target, open_picture, write_atomically, write_json
+from .labels import InputError, Mask, check_target, open_picture, write_atomically
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -355,7 +355,7 @@ def run_convert(args) -> int:
 def run_evaluate(args) -> None:
     target = check_output(args.output) if args.output else None
     from .folders import Item, find_items, split_items
-    from .reports import markdown_table
+    from .reports import markdown_table, write_report
 
     items = find_items(args.data_dir, args.masks_dir)
     others: list[Item] = []
@@ -364,11 +364,9 @@ def run_evaluate(args) -> None:
         others = others[:: max(1, len(others) // max(1, args.train_pictures))]
     pipe = load_pipeline(args.model)
     report = measure(args, pipe, items, others)
-    table = markdown_table(report)
     if target:
-        write_json(report, target)
-        write_atomically(target.with_suffix(".md"), lambda temporary: Path(temporary).write_text(table, encoding="utf-8"))
-    print(table)
+        write_report(report, target)
+    print(markdown_table(report))
 
 
 def measure(args, pipe, items: list, others: list) -> dict:

@@ -2,6 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+from .labels import write_atomically, write_json
+
+
+def write_report(report: dict, path: Path) -> None:
+    """Write a report as JSON, and its table as Markdown beside it, NAME.md."""
+    table = markdown_table(report)
+    write_json(report, path)
+    write_atomically(path.with_suffix(".md"), lambda temporary: Path(temporary).write_text(table, encoding="utf-8"))
+
 
 def markdown_table(report: dict) -> str:
     """A report as Markdown."""

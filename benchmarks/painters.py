@@ -22,9 +22,8 @@ import torch
 from aniface import AnifacePipeline, FacePainter
 from aniface.features import PictureFeatures
 from aniface.folders import find_items, split_items
-from aniface.labels import write_atomically
 from aniface.models.painter import CONFIGURATIONS
-from aniface.reports import markdown_table
+from aniface.reports import markdown_table, write_report
 from train.train_painter import WEIGHTS
 
 from .campaign import score
@@ -103,10 +102,8 @@ def main() -> None:
         features = PictureFeatures.choose(pipe, args.features)
         report["features"] = features.name
         report["runs"][name] = spent | score(pipe, held, features)
-        text, table = json.dumps(report, indent=1), markdown_table(report)
-        for path, content in ((output, text), (output.with_suffix(".md"), table)):
-            write_atomically(path, lambda where, content=content: Path(where).write_text(content, encoding="utf-8"))
-        print(table, flush=True)
+        write_report(report, output)
+        print(markdown_table(report), flush=True)
 
 
 if __name__ == "__main__":

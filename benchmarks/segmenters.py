@@ -22,9 +22,8 @@ import torch
 
 from aniface import AnifacePipeline, FaceSegmenter
 from aniface.folders import find_items, split_items
-from aniface.labels import write_atomically
 from aniface.models.segmenter import VERSIONS
-from aniface.reports import markdown_table
+from aniface.reports import markdown_table, write_report
 from aniface.segmentation_evaluation import evaluate_segmenter
 
 BATCHES = {"v1": 12, "v2": 6, "v3": 6, "v4": 8}  # what a step of about a second takes on two cores
@@ -97,11 +96,8 @@ def main() -> None:
             measured = evaluate_segmenter(AnifacePipeline.from_pretrained(segmenter=segmenter), held)
             kept = {key: measured[key] for key in ("scores", "specks", "blockiness", "milliseconds")}
             report["runs"][name] = run | {"thousand_pictures": pictures_seen(folder) / 1000} | kept
-        text = json.dumps(report, indent=1)
-        write_atomically(output, lambda path, text=text: Path(path).write_text(text, encoding="utf-8"))
-        table = markdown_table(report)
-        write_atomically(output.with_suffix(".md"), lambda path, table=table: Path(path).write_text(table, encoding="utf-8"))
-        print(table, flush=True)
+        write_report(report, output)
+        print(markdown_table(report), flush=True)
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ class FeatureDiscriminator(Network):
     A PatchGAN that starts from nothing lets pass what is well drawn and out of place; these features know what clothes and hair look like.
     The picture itself stands beside them, as coarse as they are: a face parser's features care little for colours. And it sees, place by
     place, how much the pictures of a group differ there (minibatch standard deviation, Karras et al. 2018, "Progressive Growing of
-    GANs", section 3), or it would let pass the same bow at every collar.
+    GANs", section 3), so that what is painted everywhere alike can be told from portraits.
 
     Args:
         levels: which of the five feature maps, from the one at stride 2 on.

@@ -110,19 +110,19 @@ class ColourAffinity(nn.Module):
         down = (torch.arange(height, device=x.device, dtype=x.dtype) + 0.5) / height
         across = (torch.arange(width, device=x.device, dtype=x.dtype) + 0.5) / width
         places = torch.stack(torch.meshgrid(down, across, indexing="ij")).expand(len(x), -1, -1, -1)
-        return self.kernel(torch.cat([colours, places, x], 1)).flatten(2).transpose(1, 2)
+        return F.conv2d(torch.cat([colours, places, x], 1), self.kernel.weight.float()).flatten(2).transpose(1, 2)
 
     def forward(self, x: torch.Tensor, pixels: torch.Tensor) -> torch.Tensor:
         """(B, C, H / 4, W / 4) features and their (B, 3, H, W) pictures -> features."""
-        with torch.autocast(x.device.type, enabled=False):  # squares of differences: bfloat16 would lose them
-            x, pixels = x.float(), pixels.float()
+        with torch.autocast(x.device.type, enabled=False):  # squares of differences: half precision would lose them
+            x = x.to(self.join.weight.dtype)
             coarse = F.avg_pool2d(x, 2)
-            asking, answering = self._places(x, pixels), self._places(coarse, pixels)
+            asking, answering = (self._places(features.float(), pixels.float()) for features in (x, coarse))
             asking = torch.cat([asking, torch.ones_like(asking[..., :1])], -1)
             answering = torch.cat([answering, -answering.square().sum(-1, keepdim=True) / 2], -1)
-            message = self.message(coarse).flatten(2).transpose(1, 2)
+            message = self.message(coarse).float().flatten(2).transpose(1, 2)
             heard = F.scaled_dot_product_attention(asking[:, None], answering[:, None], message[:, None], scale=1.0)[:, 0]
-            heard = heard.transpose(1, 2).unflatten(2, x.shape[-2:])
+            heard = heard.transpose(1, 2).unflatten(2, x.shape[-2:]).to(x.dtype)
             return x + self.join(heard.contiguous(memory_format=torch.channels_last))
 
 

@@ -81,3 +81,12 @@ def test_affinity_joins_what_is_of_one_colour_and_not_what_is_of_another():
     with torch.inference_mode():
         difference = (affinity(changed, pixels) - affinity(features, pixels)).abs().amax(1)[0]
     assert difference[8:, 8:].min() > 1e-3 and difference[:, :8].max() < 1e-5
+
+
+def test_affinity_in_half_precision():
+    torch.manual_seed(0)
+    model = FaceSegmenter(image_size=64, decoder_channels=(8,) * 5, affinity_channels=8).eval()
+    torch.nn.init.normal_(model.affinity.join.weight)
+    picture = torch.rand(1, 3, 64, 64) * 2 - 1
+    expected = model.predict(picture)
+    assert (model.to(torch.bfloat16).predict(picture) - expected).abs().max() < 0.1
