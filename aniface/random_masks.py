@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from .labels import BACKGROUND, EYE, FACE, HAIR, MOUTH, NUM_LABELS, Mask, fill_by_majority, regions
 from .mask_statistics import is_valid, pieces, widen
-from .models.mask_denoiser import MaskDenoiser
+from .models.mask_denoiser import NUM_TIMESTEPS, MaskDenoiser
 from .outlines import straighten
 from .processing import mask_one_hot, resized_argmax, seeded_generator
 
@@ -36,7 +36,7 @@ LOOSE_PIECE = 330  # 2 % of CLEANING_SIZE squared: what is smaller and lies off 
 def make_scheduler() -> DDIMScheduler:
     """The noise levels of training and sampling (DDIM, Song et al. 2021): cosine, down to no signal at all, guessing the clean mask."""
     return DDIMScheduler(
-        num_train_timesteps=1000,
+        num_train_timesteps=NUM_TIMESTEPS,
         beta_schedule="squaredcos_cap_v2",
         prediction_type="sample",
         clip_sample=False,

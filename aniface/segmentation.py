@@ -18,8 +18,8 @@ class Segmentation(NamedTuple):
     """What the face parser makes of a picture.
 
     mask: of the picture's size, or of its crop's.
-    confidence: mean over the mask of the probability that the parser gives to each pixel's likeliest class, from 1/7 to 1; it works at its
-        own resolution and averages the picture's result with that of its mirror image.
+    confidence: mean over the mask of the probability that the parser gives to each pixel's likeliest class, from 1/7 to 1, at the
+        parser's own resolution.
     picture: the RGB picture that the mask belongs to: the given one, or its crop.
     crop: left, top, right, bottom of the crop in the given picture; None if that was not cropped.
     has_face: False if a face was looked for and none was found.
@@ -52,21 +52,23 @@ def segment_picture(segmenter: FaceSegmenter, picture, crop: bool = False) -> Se
     """
     picture = to_rgb_picture(picture)
     size = segmenter.config.image_size
+    # The article scaled v1's finished masks, which left blocks; probabilities between pixels give smooth borders.
+    resample = Image.Resampling.NEAREST if segmenter.config.upsampling == "transposed" else Image.Resampling.BILINEAR
     probabilities = class_probabilities(segmenter, picture)
     ids = probabilities.argmax(0).astype(np.uint8)
     if not crop or is_portrait(ids, *picture.size):
-        return to_segmentation(probabilities, picture)
+        return to_segmentation(probabilities, picture, resample)
     box = find_portrait(lambda pictures: class_ids(segmenter, pictures), picture, ids, size)
     if box in (None, (0, 0, *picture.size)):
-        return to_segmentation(probabilities, picture)._replace(has_face=box is not None)
+        return to_segmentation(probabilities, picture, resample)._replace(has_face=box is not None)
     part = picture.crop(box)
-    return to_segmentation(class_probabilities(segmenter, part), part)._replace(crop=box)
+    return to_segmentation(class_probabilities(segmenter, part), part, resample)._replace(crop=box)
 
 
 def class_probabilities(segmenter: FaceSegmenter, picture: Image.Image) -> np.ndarray:
     """(7, S, S) probabilities of a picture letterboxed to the segmenter's size."""
     pixels = pixels_from_uint8(np.array(fit_picture(picture, segmenter.config.image_size)))[None].to(segmenter.device)
-    return segmenter.predict(pixels, average_mirrored=True)[0].cpu().numpy()
+    return segmenter.predict(pixels)[0].cpu().numpy()
 
 
 def class_ids(segmenter: FaceSegmenter, pictures: np.ndarray) -> np.ndarray:
@@ -75,7 +77,8 @@ def class_ids(segmenter: FaceSegmenter, pictures: np.ndarray) -> np.ndarray:
     return segmenter(pixels).argmax(1).byte().cpu().numpy()
 
 
-def to_segmentation(probabilities: np.ndarray, picture: Image.Image) -> Segmentation:
+def to_segmentation(probabilities: np.ndarray, picture: Image.Image, resample: Image.Resampling) -> Segmentation:
     left, top, right, bottom = letterbox_window(*picture.size, probabilities.shape[-1])
     inside = probabilities[:, top:bottom, left:right]
-    return Segmentation(Mask(resized_argmax(inside, *picture.size)), float(inside.max(0).mean(dtype=np.float64)), picture)
+    ids = resized_argmax(inside, *picture.size, resample=resample)
+    return Segmentation(Mask(ids), float(inside.max(0).mean(dtype=np.float64)), picture)

@@ -106,7 +106,7 @@ def portraits(bundled) -> list[Image.Image]:
 
 
 def test_painted_portraits_are_left_as_they_are(bundled, portraits, monkeypatch):
-    """And cost no look more: one pass of the network, for the picture and its mirror image."""
+    """And cost no look more: one pass of the network."""
     passes = []
     bundled.segmenter.register_forward_pre_hook(lambda *_: passes.append(1))
     for picture in portraits:

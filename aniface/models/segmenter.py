@@ -187,28 +187,13 @@ class FaceSegmenter(Network):
         return self.head(x)
 
     @torch.inference_mode()
-    def predict(self, pixels: torch.Tensor, average_mirrored: bool = False) -> torch.Tensor:
-        """Class probabilities of pictures of any square size.
-
-        Args:
-            pixels: (B, 3, H, H) in [-1, 1].
-            average_mirrored: average with the mirrored picture's result; twice the time, a little more exact.
-
-        Returns:
-            (B, 7, H, H) probabilities; the network works at `image_size`.
-        """
+    def predict(self, pixels: torch.Tensor) -> torch.Tensor:
+        """(B, 3, H, H) pictures in [-1, 1] of any square size -> (B, 7, H, H) class probabilities; the network works at `image_size`."""
         size = self.config.image_size
         x = pixels if pixels.shape[-1] == size else F.interpolate(pixels, size=(size, size), mode="bilinear", antialias=True)
-        x = x.to(self.dtype).contiguous(memory_format=torch.channels_last)
-        if average_mirrored:
-            straight, mirrored = self(torch.cat([x, x.flip(-1)])).chunk(2)
-            logits = (straight + mirrored.flip(-1)) / 2
-        else:
-            logits = self(x)
+        logits = self(x.to(self.dtype).contiguous(memory_format=torch.channels_last))
         if pixels.shape[-1] != size:
-            # The article scaled v1's finished masks, which left blocks; logits between pixels give smooth borders.
-            smooth = {"mode": "bilinear", "antialias": True} if self.config.upsampling == "bilinear" else {"mode": "nearest"}
-            logits = F.interpolate(logits, size=pixels.shape[-2:], **smooth)
+            logits = F.interpolate(logits, size=pixels.shape[-2:], mode="bilinear", antialias=pixels.shape[-1] < size)
         return logits.float().softmax(1)
 
 

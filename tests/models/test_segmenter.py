@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 
 from aniface.models.segmenter import VERSIONS, ColourAffinity, FaceSegmenter
+from aniface.segmentation import segment_picture
 
 from .tester import ModelTester
 
@@ -29,13 +31,6 @@ def test_the_versions(version):
     probabilities = model.predict(torch.zeros(1, 3, 96, 96))
     assert probabilities.shape == (1, 7, 96, 96)
     assert torch.allclose(probabilities.sum(1), torch.ones(1, 96, 96), atol=1e-4)
-
-
-def test_mirrored_averaging_commutes_with_mirroring():
-    model = FaceSegmenter(image_size=64).eval()
-    picture = torch.randn(1, 3, 64, 64)
-    mirrored = model.predict(picture.flip(-1), average_mirrored=True).flip(-1)
-    assert torch.allclose(mirrored, model.predict(picture, average_mirrored=True), atol=1e-5)
 
 
 def test_context_lets_one_corner_change_the_opposite_one():
@@ -90,3 +85,16 @@ def test_affinity_in_half_precision():
     picture = torch.rand(1, 3, 64, 64) * 2 - 1
     expected = model.predict(picture)
     assert (model.to(torch.bfloat16).predict(picture) - expected).abs().max() < 0.1
+
+
+def test_masks_of_transposed_versions_are_scaled_in_blocks_as_in_the_article():
+    torch.manual_seed(0)
+    picture = np.random.default_rng(0).integers(0, 256, (128, 128, 3), np.uint8)
+    blocks = {}
+    for upsampling in ("transposed", "bilinear"):
+        model = FaceSegmenter(image_size=64, upsampling=upsampling, decoder_channels=(8, 8, 8, 8, 8)).eval()
+        torch.nn.init.zeros_(model.head.bias)  # or one class would be the likeliest everywhere
+        ids = segment_picture(model, picture).mask.ids
+        assert len(np.unique(ids)) > 1
+        blocks[upsampling] = bool((ids == ids[::2, ::2].repeat(2, 0).repeat(2, 1)).all())
+    assert blocks == {"transposed": True, "bilinear": False}
