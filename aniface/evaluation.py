@@ -77,7 +77,7 @@ def evaluate_painter(pipe, items: list[Item], features: PictureFeatures, judge=N
         "milliseconds": median_milliseconds(lambda: pipe(mask)),
         "threads": torch.get_num_threads(),
     }
-    others = np.stack([features.pooled([load_item(item, 256)[0]])[0] for item in train_items]) if train_items else None
+    others = np.stack([features.pooled([load_item(item, SIZE)[0]])[0] for item in train_items]) if train_items else None
     report["distances"] = {
         name: {"kernel": kernel_distance(real, seen[name]), "frechet": frechet_distance(real, seen[name])}
         for name in ("no_reference", "own_reference")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -88,7 +89,7 @@ def load_all(items: list[Item], resolution: int) -> tuple[np.ndarray, np.ndarray
     def load(index: int) -> None:
         pictures[index], masks[index] = load_item(items[index], resolution)
 
-    with ThreadPoolExecutor(2) as pool:
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
         list(pool.map(load, range(len(items))))
     return pictures, masks
 

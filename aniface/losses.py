@@ -36,9 +36,9 @@ def segmentation_loss(logits: torch.Tensor, ids: torch.Tensor, class_weights: to
     probability = logits.softmax(1)
     truth = F.one_hot(ids, logits.shape[1]).movedim(-1, 1).to(probability.dtype)
     overlap, total = (probability * truth).sum((0, 2, 3)), (probability + truth).sum((0, 2, 3))
-    present = truth.sum((0, 2, 3)) > 0
-    dice = 1 - (2 * overlap[present] + 1) / (total[present] + 1)
-    return entropy + dice.mean()
+    present = (truth.sum((0, 2, 3)) > 0).to(probability.dtype)
+    dice = 1 - (2 * overlap + 1) / (total + 1)
+    return entropy + (dice * present).sum() / present.sum()
 
 
 def self_training_loss(logits: torch.Tensor, teacher: torch.Tensor, threshold: float = 0.8) -> torch.Tensor:

@@ -123,7 +123,7 @@ def evaluate_painted(
 ) -> dict[str, float | str]:
     """Kernel distance to training portraits of pictures painted, in random styles, from random masks and from held-out real ones."""
     chosen = train_items[:: max(1, len(train_items) // REFERENCE_PORTRAITS)]
-    reference = np.concatenate([features.pooled([load_item(item, 256)[0]]) for item in chosen])
+    reference = np.concatenate([features.pooled([load_item(item, PICTURE_SIZE)[0]]) for item in chosen])
 
     def distance(painted) -> float:
         return kernel_distance(

@@ -99,7 +99,7 @@ def resized_argmax(
         planes: (7, H, W) float32 probabilities (or shares, or votes).
         width, height: of the result, in pixels.
         window: the part of the planes that becomes the result: left, top, right, bottom; all of them by default.
-        resample: how the planes are scaled. One strip of one is in memory at a time, so that large results stay affordable.
+        resample: how the planes are scaled. One strip of one is in memory at a time: large results stay affordable, small ones fast.
 
     Returns:
         (height, width) uint8 class ids.
@@ -107,15 +107,15 @@ def resized_argmax(
     left, top, right, bottom = window or (0, 0, planes.shape[2], planes.shape[1])
     pictures = [Image.fromarray(np.ascontiguousarray(plane)) for plane in planes]
     ids = np.zeros((height, width), np.uint8)
-    rows = max(1, 2**22 // width)
+    rows = max(1, 2**17 // width)
     for first in range(0, height, rows):
         strip = ids[first : first + rows]
         start, end = (top + (bottom - top) * row / height for row in (first, first + len(strip)))
         best = np.full(strip.shape, -np.inf, np.float32)
         for index, picture in enumerate(pictures):
             plane = np.asarray(picture.resize((width, len(strip)), resample, box=(left, start, right, end)))
-            better = plane > best
-            best[better], strip[better] = plane[better], index
+            np.copyto(strip, np.uint8(index), where=plane > best)
+            np.maximum(best, plane, out=best)
     return ids
 
 

@@ -25,6 +25,7 @@ ATTEMPTS = 4  # so many sub-seeds are tried for a mask that keeps the rules of a
 FEATURE_WEIGHT = 1.5
 MOST_MOUTH_WEIGHT = 8.0
 
+STRAY = 12 / 512**2  # share of the longer side's square: smaller pieces of a finished mask are no part of a face
 STRAIGHTENING = 4 / 512  # share of the longer side: hair ends in straight strands, where class shares leave waves
 
 CLEANING_SIZE = 128
@@ -99,7 +100,15 @@ def ids_of_shares(planes: np.ndarray, width: int, height: int) -> np.ndarray:
     left, top = ((side - length) / 2 * CLEANING_SIZE / side for length in (width, height))
     window = (left, top, CLEANING_SIZE - left, CLEANING_SIZE - top)
     ids = resized_argmax(planes, width, height, window, Image.Resampling.BICUBIC)
-    return np.where(np.isin(ids, (EYE, MOUTH)), ids, straighten(ids, HAIR, STRAIGHTENING * side))
+    ids = np.where(np.isin(ids, (EYE, MOUTH)), ids, straighten(ids, HAIR, STRAIGHTENING * side))
+    return without_strays(ids, STRAY * side**2)
+
+
+def without_strays(ids: np.ndarray, smallest: float) -> np.ndarray:
+    """Pieces of fewer pixels than `smallest`, which scaling leaves where borders meet, become what is around them; mouths may be small."""
+    numbers, _ = regions(ids)
+    stray = (np.bincount(numbers.ravel()) < smallest)[numbers] & (ids != MOUTH)
+    return fill_by_majority(ids, ~stray, rounds=4)
 
 
 def _resized(plane: np.ndarray, size: int) -> np.ndarray:

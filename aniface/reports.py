@@ -57,8 +57,8 @@ def segmenter_table(report: dict) -> str:
 
 def segmenters_table(report: dict) -> str:
     lines = [
-        f"Each trained for {report['minutes']:g} minutes on {report['threads']} thread{'s' * (report['threads'] != 1)} and measured on "
-        f"{report['pictures']} held-out portraits.",
+        f"Each trained for {report['minutes']:g} minutes on {report['machine']} and measured on {report['pictures']} held-out portraits; "
+        f"the time is that of a whole segmentation on {threads(report['threads'])} of a CPU.",
         "",
     ]
     rows = {
@@ -97,7 +97,7 @@ def painter_table(report: dict) -> str:
 def painters_table(report: dict) -> str:
     """Painters that were trained for the same time: rivals by name, or ours by the loss that was left out."""
     lines = [
-        f"Each trained for {report['minutes']:g} minutes on {report['threads']} thread{'s' * (report['threads'] != 1)} at "
+        f"Each trained for {report['minutes']:g} minutes on {report['machine']} at "
         f"{report['resolution']} px and measured on {report['pictures']} held-out masks; distances in features of {report['features']}.",
         "",
     ]
@@ -160,4 +160,8 @@ def masks_table(report: dict) -> str:
 
 
 def speed_line(report: dict) -> str:
-    return f"Median time: {report['milliseconds']:.0f} ms on {report['threads']} thread{'s' * (report['threads'] != 1)}."
+    return f"Median time: {report['milliseconds']:.0f} ms on {threads(report['threads'])}."
+
+
+def threads(count: int) -> str:
+    return f"{count} thread{'s' * (count != 1)}"

@@ -23,7 +23,7 @@ from aniface import AnifacePipeline, FacePainter
 from aniface.features import PictureFeatures
 from aniface.folders import find_items, split_items
 from aniface.models.painter import CONFIGURATIONS
-from aniface.reports import markdown_table, write_report
+from aniface.reports import markdown_table, threads, write_report
 from train.train_painter import WEIGHTS
 
 from .campaign import score
@@ -80,6 +80,7 @@ def main() -> None:
     parser.add_argument("--holdout", type=int, default=100)
     parser.add_argument("--minutes", type=float, default=180, help="of each training")
     parser.add_argument("--mixed_precision", default="no")
+    parser.add_argument("--machine", help="what they train on, for the table, such as 'an H100'; by default the threads of this CPU")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", action="append", help="names of runs, such as gaugan; all by default")
     parser.add_argument("--work_dir", required=True, help="where the trainings and their checkpoints go")
@@ -89,8 +90,8 @@ def main() -> None:
     held = split_items(find_items(args.train_data_dir, args.masks_dir), args.holdout)[1]
     start = FacePainter.from_pretrained(args.pretrained) if args.pretrained else FacePainter(**CONFIGURATIONS["aniface-512"])
     output, resolution = Path(args.output), RESOLUTIONS[args.what]
-    threads = torch.get_num_threads()
-    report = {"what": args.what, "pictures": len(held), "resolution": resolution, "minutes": args.minutes, "threads": threads, "runs": {}}
+    report = {"what": args.what, "pictures": len(held), "resolution": resolution, "minutes": args.minutes, "runs": {}}
+    report["machine"] = args.machine or threads(torch.get_num_threads())
     if output.exists():
         report = json.loads(output.read_text(encoding="utf-8"))
     for name, (painter, flags) in plan(args.what, coarse_part(start, resolution)).items():

@@ -23,7 +23,7 @@ import torch
 from aniface import AnifacePipeline, FaceSegmenter
 from aniface.folders import find_items, split_items
 from aniface.models.segmenter import VERSIONS
-from aniface.reports import markdown_table, write_report
+from aniface.reports import markdown_table, threads, write_report
 from aniface.segmentation_evaluation import evaluate_segmenter
 
 BATCHES = {"v1": 6, "v2": 3, "v3": 3, "v4": 4}  # small ones: within minutes, rare classes are learnt by many steps
@@ -46,7 +46,8 @@ def train(run: dict, args, folder: Path) -> Path:
     command = [sys.executable, "-m", "train.train_segmenter", "--train_data_dir", args.train_data_dir, "--output_dir", str(folder)]
     command += [part for masks in args.masks_dir for part in ("--masks_dir", masks)]
     command += ["--holdout", str(args.holdout), "--version", run["version"], "--resolution", str(VERSIONS[run["version"]]["image_size"])]
-    command += ["--annotations", str(run["annotations"]), "--train_batch_size", str(BATCHES[run["version"]]), "--seed", str(args.seed)]
+    command += ["--annotations", str(run["annotations"]), "--seed", str(args.seed)]
+    command += ["--train_batch_size", str(args.train_batch_size or BATCHES[run["version"]])]
     command += ["--max_train_minutes", str(args.minutes), "--max_train_steps", "1000000", "--lr_decay_share", "0.4"]
     command += [
         "--validation_steps",
@@ -77,14 +78,18 @@ def main() -> None:
     parser.add_argument("--encoder_weights", help="safetensors of an ImageNet MobileNetV2; without, the encoder starts anew")
     parser.add_argument("--holdout", type=int, default=40)
     parser.add_argument("--minutes", type=float, default=10, help="of each training")
+    parser.add_argument("--train_batch_size", type=int, help="of every run; by default small ones, for minutes on a CPU")
     parser.add_argument("--mixed_precision", default="no")
+    parser.add_argument("--machine", help="what they train on, for the table, such as 'an H100'; by default the threads of this CPU")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", action="append", help="names of runs, such as v4; all by default")
     parser.add_argument("-o", "--output", required=True, help="JSON file; a Markdown table goes beside it")
     args = parser.parse_args()
     items, held = split_items(find_items(args.train_data_dir, args.masks_dir), args.holdout)
     output = Path(args.output)
-    report = {"what": "segmenters", "pictures": args.holdout, "minutes": args.minutes, "threads": torch.get_num_threads(), "runs": {}}
+    count = torch.get_num_threads()
+    report = {"what": "segmenters", "pictures": args.holdout, "minutes": args.minutes, "threads": count, "runs": {}}
+    report["machine"] = args.machine or threads(count)
     if output.exists():
         report = json.loads(output.read_text(encoding="utf-8"))
     for name, run in plan(len(items)).items():

@@ -38,8 +38,12 @@ def test_a_table_of_segmenters_names_every_run(tiny, split):
     assert [name for name in runs if "annotations" in name] == [
         f"v4, {n} annotations{more}" for n in (25, 50) for more in ("", ", self-training")
     ]
-    table = markdown_table({"what": "segmenters", "pictures": 4, "minutes": 10, "threads": 2, "runs": runs})
-    assert all(f"| {name} | " in table for name in ("v1", "v2", "v3", "v4", "v4, self-training")) and "on 2 threads" in table
+    table = markdown_table({"what": "segmenters", "pictures": 4, "minutes": 10, "machine": "an H100", "threads": 2, "runs": runs})
+    assert (
+        all(f"| {name} | " in table for name in ("v1", "v2", "v3", "v4", "v4, self-training"))
+        and "on an H100" in table
+        and "on 2 threads" in table
+    )
 
 
 def test_a_painter_without_its_fine_blocks_paints_what_it_painted_before():
@@ -56,7 +60,7 @@ def test_a_table_of_painters_names_every_run(tiny, split):
     row = score(tiny_128, split[1], PictureFeatures.choose(tiny))  # of smaller pictures than the masks
     runs = {name: {"minutes": 5.0, "thousand_pictures": 0.5} | row for name in painters.plan("losses", tiny.painter)}
     assert list(runs) == ["none", *WEIGHTS]
-    about = {"pictures": 4, "minutes": 5, "threads": 1, "resolution": 128, "features": "these", "runs": runs}
+    about = {"pictures": 4, "minutes": 5, "machine": "1 thread", "resolution": 128, "features": "these", "runs": runs}
     table = markdown_table({"what": "losses", **about})
     assert all(f"| {name.replace('_', ' ')} | 0.500 | " in table for name in runs) and "loss left out" in table
     assert "| painter | thousand pictures | " in markdown_table({"what": "rivals", **about})
@@ -71,6 +75,13 @@ def test_painter_report(tiny, split):
     assert report["hair_noise"]["real"] > 0 and report["diversity"] > 0
     table = markdown_table(report)
     assert "| no reference |" in table and "Hair noise" in table and report["features"] in table
+
+
+def test_real_portraits_are_no_distance_from_themselves(tiny, split):
+    """What painted pictures are compared with is scaled as they are: another way of scaling would be a distance by itself."""
+    _, held = split
+    report = evaluate_painter(tiny, held, PictureFeatures.choose(tiny), train_items=held)
+    assert report["nearest_training_portrait"]["real"] < 1e-6
 
 
 def test_style_report(tiny, split):

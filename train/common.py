@@ -82,6 +82,7 @@ def make_parser(description: str, **defaults) -> argparse.ArgumentParser:
     add("--max_train_steps", type=int, default=1000)
     add("--max_train_minutes", type=float, help="stop after so many minutes, those before a resume included, and save")
     add("--gradient_accumulation_steps", type=int, default=1)
+    add("--dataloader_num_workers", type=int, default=0, help="processes that make samples; 0: the main one does, as on a CPU it should")
     add("--learning_rate", type=float, default=1e-3)
     add("--lr_warmup_steps", type=int, default=100)
     add("--lr_decay_share", type=float, default=0.0, help="share of the run, at its end, in which the learning rate falls to nothing")
@@ -213,7 +214,7 @@ class Run:
         self.optimizers = dict(zip(optimizers, prepared[len(networks) :], strict=True))
         self.accelerator.register_save_state_pre_hook(self._save_networks)
         self.accelerator.register_load_state_pre_hook(self._load_networks)
-        self._sums: dict[str, float] = {}
+        self._sums: dict[str, torch.Tensor] = {}
         self._counted, self._logged_at, self._waited = 0, time.monotonic(), 0.0
         if self.accelerator.is_main_process:
             for partial in self.folder.glob(".partial-*"):  # of a run that was killed while it saved
@@ -236,7 +237,8 @@ class Run:
         args = self.args
         per_step = args.train_batch_size * self.accelerator.num_processes
         sampler = From(self.step * per_step, args.max_train_steps * per_step)
-        loader = self.accelerator.prepare(DataLoader(stream, batch_size=args.train_batch_size, sampler=sampler))
+        loading = {"batch_size": args.train_batch_size, "sampler": sampler, "num_workers": args.dataloader_num_workers}
+        loader = self.accelerator.prepare(DataLoader(stream, pin_memory=self.device.type == "cuda", **loading))
         for batch in self._timed(loader):
             self._set_learning_rate()
             yield batch
@@ -296,16 +298,17 @@ class Run:
                     mine.copy_(theirs)
 
     def log(self, **scalars: float | torch.Tensor) -> None:
-        """Add scalars of this step to the averages written every `logging_steps`."""
+        """Add scalars of this step to the averages written every `logging_steps`; nothing waits for the device until then."""
         for name, value in scalars.items():
-            self._sums[name] = self._sums.get(name, 0.0) + float(value)
+            value = torch.as_tensor(value).detach().float()
+            self._sums[name] = self._sums[name] + value if name in self._sums else value
         self._counted += 1
 
     def _write_log(self) -> None:
         if not self._counted:
             return
-        means = torch.tensor(list(self._sums.values()), dtype=torch.float64, device=self.device) / self._counted
-        means = self.accelerator.reduce(means.float(), "mean").tolist()
+        means = torch.stack([value.to(self.device) for value in self._sums.values()]) / self._counted
+        means = self.accelerator.reduce(means, "mean").tolist()
         seconds = time.monotonic() - self._logged_at
         pictures = self._counted * self.args.train_batch_size * self.accelerator.num_processes
         row = {"step": self.step, "kimg_per_hour": round(pictures / seconds * 3.6, 2), "loading_share": round(self._waited / seconds, 4)}

@@ -6,8 +6,9 @@ import sys
 from collections.abc import Sequence
 
 import numpy as np
+import torch
 from PIL import Image
-from torch.utils.data import Dataset
+from torch.utils.data import Dataset, default_collate
 
 
 class SampleStream(Dataset):
@@ -29,6 +30,11 @@ class SampleStream(Dataset):
 
     def __len__(self) -> int:
         return sys.maxsize
+
+
+def stack_samples(stream: SampleStream, first: int, count: int) -> dict[str, torch.Tensor]:
+    """Samples first, first + 1, ... of a stream as one batch."""
+    return default_collate([stream[first + k] for k in range(count)])
 
 
 def contact_sheet(rows: Sequence[Sequence[np.ndarray | Image.Image]], size: int = 192) -> Image.Image:

@@ -67,7 +67,7 @@ def main() -> None:
             loss = head_loss(head, batch)
             run.descend(loss, "head")
         run.update_ema()
-        run.log(loss=loss.item())
+        run.log(loss=loss)
     if run.accelerator.is_main_process:
         painter.head.load_state_dict(run.ema["head"].state_dict())
         run.save(painter.eval(), "painter")

@@ -6,6 +6,7 @@ accelerate launch -m train.train_mask_diffusion --train_data_dir PICTURES --mask
 
 from __future__ import annotations
 
+import os
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -29,7 +30,7 @@ def load_shares(items: list[Item], size: int) -> np.ndarray:
         mask = item.open_mask()
         return (class_shares(mask, size)[0] * 255).round().byte().numpy() if is_valid(mask) else None
 
-    with ThreadPoolExecutor(2) as pool:
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
         shares = [loaded for loaded in pool.map(load, items) if loaded is not None]
     if not shares:
         raise InputError(f"none of {len(items)} masks is a valid face map; see aniface.mask_statistics.validity for the rules")
@@ -59,12 +60,20 @@ def hide(shares: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return drawn
 
 
+def shift(shares: np.ndarray, rng: np.random.Generator, most: int = 3) -> np.ndarray:
+    """(7, S, S) moved by whole cells, up to `most` in each direction; what comes in repeats the rim. Masks are few."""
+    size = shares.shape[-1]
+    down, across = (np.clip(np.arange(size) + rng.integers(-most, most + 1), 0, size - 1) for _ in range(2))
+    return shares[:, down[:, None], across]
+
+
 def make_stream(shares: np.ndarray, num_timesteps: int, seed: int) -> SampleStream:
     """Samples with keys shares, drawn: (7, S, S) float32 in [0, 1]; noise: (7, S, S) N(0, 1); timestep: int."""
 
     def make(index: int, rng: np.random.Generator) -> dict:
         mirror = slice(None, None, -1 if rng.random() < 0.5 else 1)
-        clean = np.ascontiguousarray(shares[index][:, :, mirror], np.float32) / 255
+        chosen = shift(shares[index], rng) if rng.random() < 0.5 else shares[index]
+        clean = np.ascontiguousarray(chosen[:, :, mirror], np.float32) / 255
         return {
             "shares": clean,
             "drawn": hide(clean, rng),
@@ -105,7 +114,7 @@ def main() -> None:
             loss = denoising_loss(network, scale, scheduler, batch)
             run.descend(loss, "mask_denoiser", max_norm=1.0)
         run.update_ema()
-        run.log(loss=loss.item())
+        run.log(loss=loss)
         if run.accelerator.is_main_process and (run.step + 1) % args.validation_steps == 0:
             masks = [sampler.random(seed, attempts=1) for seed in range(16)]
             run.show("samples", contact_sheet([[mask.to_rgb() for mask in masks[row : row + 8]] for row in (0, 8)]), run.step + 1)

@@ -11,9 +11,11 @@ import math
 import re
 from functools import reduce
 from operator import add
+from pathlib import Path
 
 import numpy as np
 import torch
+from accelerate.utils import send_to_device
 from safetensors.torch import load_file
 from torch.nn import functional as F
 
@@ -40,7 +42,7 @@ from aniface.processing import one_hot, pixels_from_uint8, uint8_from_pixels
 from aniface.start_masks import random_face
 
 from .common import Run, keep_large_buffers, make_parser, read_flags, run_script
-from .data import contact_sheet
+from .data import contact_sheet, stack_samples
 from .dataset import find_data
 from .portraits import PortraitStream, choose_styles, drawn_masks, own_count
 
@@ -74,7 +76,9 @@ def parse_args():
     parser.add_argument("--segmenter", help="segmenter folder or hub id that supervises, best trained at this size; by default likewise")
     parser.add_argument("--configuration", choices=tuple(CONFIGURATIONS), default="aniface-512", help="of a new painter")
     parser.add_argument(
-        "--coarse_discriminator", help="discriminator.safetensors of a run at half the resolution: its finest scale starts all"
+        "--coarse_discriminator",
+        help="discriminator.safetensors of a checkpoint at half the resolution: its finest scale starts all, and the critic of features "
+        "goes on from the file beside it, if there is one",
     )
     parser.add_argument(
         "--loss_weight",
@@ -103,7 +107,7 @@ def augment_alike(pixels: torch.Tensor, layout: torch.Tensor, uniforms: torch.Te
     """DiffAugment's translation and cutout (Zhao et al. 2020) of pictures and their masks, differentiable, set by the samples' numbers.
 
     Args:
-        pixels: (B, 3, H, H). layout: (B, 7, H, H). uniforms: (B, 4) in [0, 1).
+        pixels: (B, 3, H, H). layout: (B, 7, H, H). uniforms: (B, 4) in [0, 1), on the CPU.
     """
     size = pixels.shape[-1]
     reach = size // 8
@@ -153,20 +157,26 @@ def discriminator_losses(critics, real, fake, seen_real, seen_fake, layout, unif
     return patches, hinge_discriminator_loss([s[0] for s in scores], [s[1] for s in scores])
 
 
+def fit_segmenter(segmenter: FaceSegmenter, pixels: torch.Tensor) -> torch.Tensor:
+    """Pictures at the size that the segmenter was trained at, if they are larger: a multiple of it."""
+    return F.avg_pool2d(pixels, max(1, pixels.shape[-1] // segmenter.config.image_size))
+
+
 def painter_losses(
-    critics, segmenter, batch, real, fake, seen_real, seen_fake, drawn, layout, colours, known, supervised: int
+    critics, segmenter, ids, moves, real, fake, seen_real, seen_fake, drawn, layout, colours, known, supervised: int
 ) -> dict[str, torch.Tensor]:
     """The painter's losses, by name.
 
     Args:
         critics: of the pixels and of the features.
+        ids: (B, R, R) the portraits' masks. moves: (B, 4) how the critic of pixels sees them moved, see `augment_alike`.
         real, fake: (B, 3, R, R) portraits and painted pictures. seen_real, seen_fake: the segmenter's feature maps of them.
         drawn: (B, R, R) masks as drawn. layout: (B, 7, R, R) the same, one-hot.
         colours, known: what was asked for, see `choose_styles`.
         supervised: how many samples, half own and half other styles, the segmenter labels.
     """
     own = own_count(len(real))
-    real_features, fake_features = criticise(critics[0], real[:own], fake, layout, batch["uniforms"][:, 10:14])
+    real_features, fake_features = criticise(critics[0], real[:own], fake, layout, moves)
     painted_colours, painted = region_means(fake, layout)
     parts = {
         "adversarial": hinge_generator_loss([s[-1].float() for s in fake_features]),
@@ -180,7 +190,8 @@ def painter_losses(
         ),
         "low_pass": low_pass_loss(fake[:own], real[:own]),
         "texture": texture_loss(fake[:own], real[:own]),
-        "detail": detail_loss(fake, real, layout[:, [EYE, HAIR]]),  # in any style as many strokes as this portrait has
+        # In any style as many strokes as this portrait has.
+        "detail": detail_loss(fake, real, torch.stack([layout[:, EYE], layout[:, HAIR]], 1)),
         # A random style's clothes are one garment and its eyes a pair; nothing but the critics judges them, and they like iridescence.
         "stray_hue": stray_hue_loss(fake[own:], layout[own:, CLOTHES]) + stray_hue_loss(fake[own:], layout[own:, EYE]),
         "colour": colour_loss(painted_colours, colours, known * painted),
@@ -189,11 +200,12 @@ def painter_losses(
     # The segmenter labels some samples of both kinds: the last of the own ones and the first of the others.
     chosen = slice(own - (supervised + 1) // 2, own + supervised // 2)
     with torch.no_grad():
-        real_logits = segmenter.decode(real[chosen], [r[chosen] for r in seen_real])
-    logits = segmenter.decode(fake[chosen], [f[chosen] for f in seen_fake])
-    drawn = drawn[chosen].long()
+        real_logits = segmenter.decode(fit_segmenter(segmenter, real[chosen]), [r[chosen] for r in seen_real])
+    logits = segmenter.decode(fit_segmenter(segmenter, fake[chosen]), [f[chosen] for f in seen_fake])
+    step = drawn.shape[-1] // logits.shape[-1]
+    drawn, ids = (masks[chosen, step // 2 :: step, step // 2 :: step].long() for masks in (drawn, ids))
     # Where the segmenter fails on the real picture, or the drawing departs from it, its opinion is ignored.
-    trusted = (real_logits.argmax(1) == batch["ids"][chosen]) & (drawn == batch["ids"][chosen])
+    trusted = (real_logits.argmax(1) == ids) & (drawn == ids)
     entropy = F.cross_entropy(logits.float(), drawn, reduction="none")
     parts["segmentation"] = (entropy * trusted).sum() / trusted.sum().clamp(min=1)
     return parts
@@ -220,9 +232,9 @@ def paint_sheet(painter: FacePainter, encoder: StyleEncoder, masks: list[Mask], 
     """A sheet of masks and, below each, two portraits in random styles, the same ones each time."""
     generator = torch.Generator().manual_seed(seed)
     rows = [[PALETTE[mask.ids] for mask in masks]]
-    layout = one_hot(np.stack([mask.fit(size).ids for mask in masks]))
+    layout = one_hot(np.stack([mask.fit(size).ids for mask in masks])).to(painter.device)
     for _ in range(2):
-        noise = torch.randn(len(masks), NUM_STYLE_REGIONS, painter.config.latent_dim + 3, generator=generator)
+        noise = torch.randn(len(masks), NUM_STYLE_REGIONS, painter.config.latent_dim + 3, generator=generator).to(painter.device)
         codes, colours = encoder.sample(noise)
         painted = painter(layout, codes, colours, torch.ones_like(colours[..., :1]), size=size)
         rows.append(list(uint8_from_pixels(painted)))
@@ -241,12 +253,15 @@ def main() -> None:
     else:
         painter = FacePainter(**CONFIGURATIONS[args.configuration])
     if painter.head is not None:
-        painter.head.requires_grad_(False)  # trained by itself: train_head
-    discriminator = MultiscaleDiscriminator()
+        painter.head.requires_grad_(args.resolution > painter.trunk_size)  # otherwise unused; it is trained by itself first: train_head
+    discriminator, feature_discriminator = MultiscaleDiscriminator(), FeatureDiscriminator()
     if args.coarse_discriminator:
         finest = {k.removeprefix("scales.0."): v for k, v in load_file(args.coarse_discriminator).items() if k.startswith("scales.0.")}
         for scale in discriminator.scales:
             scale.load_state_dict(finest)
+        beside = Path(args.coarse_discriminator).with_name("feature_discriminator.safetensors")
+        if beside.is_file():
+            feature_discriminator.load_state_dict(load_file(beside))
     # Fine-tuning a pipeline gives a pipeline again; what no flag names comes from it, or from the one that ships.
     whole = pipeline_of(args.pretrained_model_name_or_path)
     encoder = StyleEncoder.from_pretrained(args.style_encoder or whole).eval().requires_grad_(False)
@@ -255,7 +270,7 @@ def main() -> None:
     networks = {
         "painter": painter,
         "discriminator": discriminator.to(memory_format=torch.channels_last),
-        "feature_discriminator": FeatureDiscriminator().to(memory_format=torch.channels_last),
+        "feature_discriminator": feature_discriminator.to(memory_format=torch.channels_last),
     }
     optimizers = {
         name: torch.optim.Adam(
@@ -275,11 +290,12 @@ def main() -> None:
 
     def finished_painter() -> FacePainter:
         first = run.step * args.train_batch_size
-        recent = [stack_samples(stream, first + k * 8, 8) for k in range(24)]
+        recent = [send_to_device(stack_samples(stream, first + k * 8, 8), run.device) for k in range(24)]
         reestimate_batch_norm(run.ema["painter"], encoder, recent, args.resolution)
         return run.ema["painter"]
 
     for batch in run.batches(stream):
+        uniforms = batch["uniforms"].cpu()  # the only time in a step that anything waits for a GPU
         drawn = drawn_masks(batch)
         real, layout = pixels_from_uint8(batch["pixels"]), one_hot(drawn)
         real = real.contiguous(memory_format=torch.channels_last)
@@ -287,25 +303,28 @@ def main() -> None:
         with run.accelerator.accumulate(painter, *critics), run.accelerator.autocast():
             fake = painter(layout, codes, colours, known, size=args.resolution).float()
             with torch.no_grad():
-                seen_real = segmenter.encoder(real)
-            seen_fake = segmenter.encoder(fake)
+                seen_real = segmenter.encoder(fit_segmenter(segmenter, real))
+            seen_fake = segmenter.encoder(fit_segmenter(segmenter, fake))
 
-            losses = discriminator_losses(critics, real, fake, seen_real, seen_fake, layout, batch["uniforms"][:, 6:10])
+            losses = discriminator_losses(critics, real, fake, seen_real, seen_fake, layout, uniforms[:, 6:10])
             for name, loss in zip(("discriminator", "feature_discriminator"), losses, strict=True):
                 run.descend(loss, name)
 
             # Without their wrappers: they get no gradients in this step, which DDP would wait for.
             judges = [run.accelerator.unwrap_model(critic).requires_grad_(False) for critic in critics]
-            parts = painter_losses(judges, segmenter, batch, real, fake, seen_real, seen_fake, drawn, layout, colours, known, supervised)
+            moves = uniforms[:, 10:14]
+            parts = painter_losses(
+                judges, segmenter, batch["ids"], moves, real, fake, seen_real, seen_fake, drawn, layout, colours, known, supervised
+            )
             parts = {name: weights[name] * value for name, value in parts.items()}
             run.descend(reduce(add, parts.values()), "painter")
             for judge in judges:
                 judge.requires_grad_(True)
         run.update_ema()
         run.log(
-            discriminator=losses[0].item(),
-            feature_discriminator=losses[1].item(),
-            **{name: part.item() for name, part in parts.items()},
+            discriminator=losses[0],
+            feature_discriminator=losses[1],
+            **parts,
         )
         if (run.step + 1) % args.validation_steps == 0 and run.accelerator.is_main_process:
             run.show("sheets", paint_sheet(finished_painter(), encoder, sheet_masks, args.resolution), run.step + 1)
@@ -316,11 +335,6 @@ def main() -> None:
             finished = AnifacePipeline.from_pretrained(whole, painter=finished, style_encoder=encoder)
             run.save(finished, "pipeline")
         run.finish(finished)
-
-
-def stack_samples(stream: PortraitStream, first: int, count: int) -> dict[str, torch.Tensor]:
-    """Samples first, first + 1, ... of a stream as one batch."""
-    return torch.utils.data.default_collate([stream[first + k] for k in range(count)])
 
 
 if __name__ == "__main__":

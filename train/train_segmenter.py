@@ -4,7 +4,8 @@ accelerate launch -m train.train_segmenter --train_data_dir PICTURES --masks_dir
 
 With --self_training the pictures without a mask help too: beside each annotated picture of a batch stands one of them. The moving average
 of the network labels it as it is, and the network must say the same of its recoloured, blurred, pasted and cut version (mean teacher,
-Tarvainen & Valpola 2017; FixMatch, Sohn et al. 2020).
+Tarvainen & Valpola 2017; FixMatch, Sohn et al. 2020). With --teacher, once for each, trained segmenters label it together instead (noisy
+student, Xie et al. 2020).
 """
 
 from __future__ import annotations
@@ -12,16 +13,17 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import reduce
 from operator import add
+from typing import Any
 
 import numpy as np
 import torch
 from PIL import Image
 
 from aniface.folders import Item, find_items, load_all, split_items
-from aniface.labels import NUM_LABELS, PALETTE
+from aniface.labels import NUM_LABELS, PALETTE, InputError
 from aniface.losses import segmentation_loss, self_training_loss
 from aniface.metrics import confusion, segmentation_scores
-from aniface.models.segmenter import VERSIONS, FaceSegmenter
+from aniface.models.segmenter import TEACHER, VERSIONS, FaceSegmenter
 from aniface.processing import pixels_from_uint8
 
 from .augment import augment_pair, change_looks, random_grid, warp
@@ -32,20 +34,30 @@ from .dataset import data_folder
 
 def parse_args():
     parser = make_parser(__doc__, output_dir="runs/segmenter", train_batch_size=12, learning_rate=1e-3, resolution=512)
-    parser.add_argument("--version", choices=tuple(VERSIONS), default="v4", help="v1, v2, v3: the article's U-Nets; v4: ours")
+    versions = (*VERSIONS, "teacher")
+    parser.add_argument("--version", choices=versions, default="v4", help="v1, v2, v3: the article's U-Nets; v4: ours; teacher: a wider v4")
+    parser.add_argument(
+        "--image_size", type=int, help="size that the network works at; by default the version's, or the one it was trained at"
+    )
     parser.add_argument("--encoder_weights", help="safetensors file of an ImageNet MobileNetV2 (transformers' layout)")
     parser.add_argument("--encoder_learning_rate", type=float, default=3e-4)
     parser.add_argument("--self_training", action="store_true", help="learn from pictures without a mask too; doubles a batch")
     parser.add_argument("--self_training_weight", type=float, default=1.0)
+    parser.add_argument("--teacher", action="append", default=[], help="segmenter that labels for --self_training; can be given again")
     parser.add_argument("--annotations", type=int, help="use only so many of the masks; the other pictures count as without one")
     return read_flags(parser)
 
 
 def build_segmenter(args) -> FaceSegmenter:
     """A pretrained segmenter, or a new one whose encoder starts from ImageNet weights if given."""
-    if args.pretrained_model_name_or_path:
-        return FaceSegmenter.from_pretrained(args.pretrained_model_name_or_path)
-    model = FaceSegmenter(**VERSIONS[args.version])
+    try:
+        if args.pretrained_model_name_or_path:
+            model = FaceSegmenter.from_pretrained(args.pretrained_model_name_or_path)
+            return model.at_size(args.image_size) if args.image_size else model
+        settings: dict[str, Any] = TEACHER if args.version == "teacher" else VERSIONS[args.version]
+        model = FaceSegmenter(**settings | ({"image_size": args.image_size} if args.image_size else {}))
+    except ValueError as error:
+        raise InputError(str(error)) from None
     if args.encoder_weights:
         model.encoder.load_imagenet(args.encoder_weights)
     return model
@@ -70,43 +82,59 @@ def find_portraits(args) -> tuple[list[Item], list[Item], list[Item]]:
 
 
 class SegmenterStream(SampleStream):
-    """Samples with keys pixels (3, R, R) and ids (R, R), augmented; with pictures that have no mask also free_pixels (3, R, R), only
-    warped, behind (3, R, R), another picture, and changes, the seed of what shall happen to it."""
+    """Samples with keys pixels and other (R, R, 3), ids (R, R), all uint8, and seeds (2,), what happens to them; with pictures that have
+    no mask also free, one of those, and behind, another, both (R, R, 3)."""
 
     def __init__(self, pictures: np.ndarray, masks: np.ndarray, free: np.ndarray, seed: int):
         self.pictures, self.masks, self.free = pictures, masks, free
         super().__init__(len(pictures), self._make, seed)
 
     def _make(self, index: int, rng: np.random.Generator) -> dict:
-        other = self._any_picture(self.pictures, rng)
-        pixels, ids = augment_pair(pixels_from_uint8(self.pictures[index]), torch.from_numpy(self.masks[index]).long(), rng, other)
-        sample = {"pixels": pixels, "ids": ids}
+        sample = {"pixels": self.pictures[index], "ids": self.masks[index], "other": self._any_picture(self.pictures, rng)}
         if len(self.free):
-            picture = self._any_picture(self.free, rng)
-            sample["free_pixels"] = warp(picture, random_grid(rng, picture.shape[-1]))
-            sample["behind"], sample["changes"] = self._any_picture(self.free, rng), int(rng.integers(2**31))
-        return sample
+            sample |= {"free": self._any_picture(self.free, rng), "behind": self._any_picture(self.free, rng)}
+        return sample | {"seeds": rng.integers(2**31, size=2)}
 
     @staticmethod
-    def _any_picture(pictures: np.ndarray, rng: np.random.Generator) -> torch.Tensor:
-        return pixels_from_uint8(pictures[rng.integers(len(pictures))])
+    def _any_picture(pictures: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        return pictures[rng.integers(len(pictures))]
 
 
-def change_batch(batch: dict, teacher: torch.Tensor) -> torch.Tensor:
-    """The batch's pictures without a mask, changed as their seeds say; regions are those that the teacher sees."""
-    changed = [
-        change_looks(pixels, ids, np.random.default_rng(seed), other)
-        for pixels, ids, other, seed in zip(
-            batch["free_pixels"].cpu(), teacher.argmax(1).cpu(), batch["behind"].cpu(), batch["changes"].tolist(), strict=True
-        )
-    ]
-    return torch.stack(changed).to(teacher.device)
+def augment_batch(batch: dict, seeds: list[int]) -> tuple[torch.Tensor, torch.Tensor]:
+    """The batch's annotated pictures (B, 3, R, R) and their masks (B, R, R), changed as the seeds say."""
+    pixels, others, ids = pixels_from_uint8(batch["pixels"]), pixels_from_uint8(batch["other"]), batch["ids"].long()
+    generators = map(np.random.default_rng, seeds)
+    pairs = [augment_pair(*sample) for sample in zip(pixels, ids, generators, others, strict=True)]
+    return torch.stack([pair[0] for pair in pairs]), torch.stack([pair[1] for pair in pairs])
+
+
+def warp_free(batch: dict, generators: list[np.random.Generator]) -> torch.Tensor:
+    """The batch's pictures without a mask (B, 3, R, R), only warped: what their teacher sees."""
+    pixels = pixels_from_uint8(batch["free"])
+    grids = [random_grid(rng, pixels.shape[-1], device=pixels.device) for rng in generators]
+    return torch.stack([warp(*sample) for sample in zip(pixels, grids, strict=True)])
+
+
+def change_free(batch: dict, generators: list[np.random.Generator], free: torch.Tensor, teacher: torch.Tensor) -> torch.Tensor:
+    """The warped pictures without a mask, as the student sees them; regions are those that the teacher sees."""
+    others = pixels_from_uint8(batch["behind"])
+    return torch.stack([change_looks(*sample) for sample in zip(free, teacher.argmax(1), generators, others, strict=True)])
+
+
+@torch.no_grad()
+def label(teachers: list[FaceSegmenter], pixels: torch.Tensor) -> torch.Tensor:
+    """(B, 3, R, R) -> (B, 7, R, R): the teachers' mean probabilities of the pictures and their mirror images."""
+    both = torch.cat([pixels, pixels.flip(-1)])
+    mean = reduce(add, (teacher.predict(both) for teacher in teachers)) / len(teachers)
+    straight, mirrored = mean.chunk(2)
+    return (straight + mirrored.flip(-1)) / 2
 
 
 @torch.inference_mode()
 def predict(model: FaceSegmenter, pictures: np.ndarray) -> np.ndarray:
     """(N, R, R, 3) uint8 -> (N, R, R) uint8 class ids."""
-    return np.concatenate([model(pixels_from_uint8(batch)).argmax(1).byte().numpy() for batch in np.array_split(pictures, len(pictures))])
+    batches = (pixels_from_uint8(picture[None]).to(model.device) for picture in pictures)
+    return np.concatenate([model(pixels).argmax(1).byte().cpu().numpy() for pixels in batches])
 
 
 def validate(model: FaceSegmenter, pictures: np.ndarray, masks: np.ndarray) -> tuple[dict[str, float], Image.Image]:
@@ -120,6 +148,8 @@ def main() -> None:
     args = parse_args()
     keep_large_buffers()
     torch.manual_seed(args.seed)
+    if args.teacher and not args.self_training:
+        raise InputError("--teacher labels pictures without a mask, which only --self_training looks at; give both")
     train_items, held_items, free_items = find_portraits(args)
     pictures, masks = load_all(train_items, args.resolution)
     held_pictures, held_masks = load_all(held_items, args.resolution)
@@ -133,6 +163,7 @@ def main() -> None:
     optimizer = torch.optim.AdamW(groups, weight_decay=1e-4)
     run = Run(args, {"segmenter": model}, {"segmenter": optimizer}, ema=("segmenter",))
     network = run.networks["segmenter"]
+    teachers = [FaceSegmenter.from_pretrained(path).eval().requires_grad_(False).to(run.device) for path in args.teacher]
     weights = class_weights(masks).to(run.device)
     # A network trained with class weights w estimates w * p / sum(w * p): it gets log w for nothing, so its own logits are log p (Menon et
     # al. 2021, "Long-Tail Learning via Logit Adjustment"). The weights help learning, yet would inflate the rare classes.
@@ -145,22 +176,25 @@ def main() -> None:
 
     for batch in run.batches(SegmenterStream(pictures, masks, free, args.seed)):
         network.train()
-        pixels, ids = batch["pixels"], batch["ids"]
+        seeds = batch["seeds"].T.tolist()  # the only time in a step that anything waits for a GPU
+        pixels, ids = augment_batch(batch, seeds[0])
         if len(free):
-            with torch.no_grad(), run.accelerator.autocast():
-                teacher = run.ema["segmenter"](batch["free_pixels"].to(memory_format=torch.channels_last)).float().softmax(1)
-            pixels = torch.cat([pixels, change_batch(batch, teacher)])
+            generators = [np.random.default_rng(seed) for seed in seeds[1]]
+            unmasked = warp_free(batch, generators)
+            with run.accelerator.autocast():
+                teacher = label(teachers, unmasked) if teachers else run.ema["segmenter"].predict(unmasked)
+            pixels = torch.cat([pixels, change_free(batch, generators, unmasked, teacher)])
         with run.accelerator.accumulate(network):
             logits = network(pixels.to(memory_format=torch.channels_last)).float()
             loss = segmentation_loss(logits[: len(ids)] + offset, ids, weights)
             logged = {}
             if len(free):
                 agreement = self_training_loss(logits[len(ids) :], teacher)
-                logged = {"self_training": agreement.item(), "sure": (teacher.amax(1) >= 0.8).float().mean().item()}
+                logged = {"self_training": agreement, "sure": (teacher.amax(1) >= 0.8).float().mean()}
                 loss = loss + args.self_training_weight * agreement
             run.descend(loss, "segmenter", max_norm=1.0)
         run.update_ema()
-        run.log(loss=loss.item(), **logged)
+        run.log(loss=loss, **logged)
         if len(held_pictures) and (run.step + 1) % args.validation_steps == 0 and run.accelerator.is_main_process:
             report_on_held_out(run.step + 1)
     if run.accelerator.is_main_process:

@@ -39,11 +39,11 @@ class MaskDenoiser(Network):
         self,
         mask_size: int = 64,
         patch_size: int = 4,
-        channels: tuple[int, ...] = (64, 128),
+        channels: tuple[int, ...] = (96, 160),
         attention: tuple[bool, ...] = (False, True),
         layers_per_block: int = 1,
         time_dim: int = 128,
-        fine_channels: int = 48,
+        fine_channels: int = 64,
         signal: float = 0.3,
     ):
         super().__init__()

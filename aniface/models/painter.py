@@ -13,6 +13,8 @@ from ..labels import NUM_LABELS, NUM_STYLE_REGIONS, STYLE_REGION_OF_LABEL
 from .network import Network
 from .spade import RegionBlock, SpadeBlock, conv3x3, scatter_regions
 
+REGION_OF_LABEL = torch.tensor(STYLE_REGION_OF_LABEL)
+
 
 class StyleMapper(nn.Module):
     """Code and colour of each style region -> a style vector of each class.
@@ -31,7 +33,7 @@ class StyleMapper(nn.Module):
         """(B, 5, latent_dim) codes, (B, 5, 3) mean colours in [-1, 1], (B, 5, 1) zeros and ones -> (B, 7, S)."""
         inputs = torch.cat([codes, 2 * colours * known, known], -1)
         styles = torch.stack([layer(inputs[:, i]) for i, layer in enumerate(self.layers)], 1)
-        return styles[:, list(STYLE_REGION_OF_LABEL)]
+        return styles.index_select(1, REGION_OF_LABEL.to(styles.device, non_blocking=True))
 
 
 def start_small(conv: nn.Conv2d, std: float) -> nn.Conv2d:

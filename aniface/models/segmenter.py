@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from diffusers.configuration_utils import register_to_config
 from torch import nn
@@ -63,14 +65,18 @@ class GlobalContext(nn.Module):
         )
         self.norm = nn.LayerNorm(width)
 
+    def positions(self, sides: Sequence[int]) -> torch.Tensor:
+        """(1, places, width) for a feature map of these sides: interpolated where it is not that of training."""
+        position: torch.Tensor = self.position
+        if tuple(sides) == (self.side, self.side):
+            return position
+        position = position.transpose(1, 2).unflatten(2, (self.side, self.side))
+        return F.interpolate(position, size=sides, mode="bilinear").flatten(2).transpose(1, 2)
+
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         x = self.enter(x)
         sides = x.shape[-2:]
-        position: torch.Tensor = self.position
-        if sides != (self.side, self.side):  # trained or used at another resolution
-            position = position.transpose(1, 2).unflatten(2, (self.side, self.side))
-            position = F.interpolate(position, size=sides, mode="bilinear").flatten(2).transpose(1, 2)
-        tokens = x.flatten(2).transpose(1, 2) + position
+        tokens = x.flatten(2).transpose(1, 2) + self.positions(sides)
         for layer in self.layers:
             tokens = layer(tokens)
         return self.norm(tokens).transpose(1, 2).unflatten(2, sides).contiguous(memory_format=torch.channels_last)
@@ -186,6 +192,19 @@ class FaceSegmenter(Network):
                 x = self.affinity(x, pixels)
         return self.head(x)
 
+    def at_size(self, image_size: int) -> FaceSegmenter:
+        """A copy that works at another image size; learnt positions are interpolated.
+
+        Raises:
+            ValueError: the size is no multiple of 32 from 32 to 2048.
+        """
+        copy = FaceSegmenter(**{key: value for key, value in self.config.items() if not key.startswith("_")} | {"image_size": image_size})
+        weights = self.state_dict()
+        if self.context is not None and copy.context is not None:
+            weights["context.position"] = self.context.positions((copy.context.side,) * 2)
+        copy.load_state_dict(weights)
+        return copy.to(self.device, self.dtype).train(self.training)
+
     @torch.inference_mode()
     def predict(self, pixels: torch.Tensor) -> torch.Tensor:
         """(B, 3, H, H) pictures in [-1, 1] of any square size -> (B, 7, H, H) class probabilities; the network works at `image_size`."""
@@ -211,4 +230,12 @@ VERSIONS = {
         "detail_channels": 16,
         "affinity_channels": 32,
     },
+}
+
+# A wider v4 to teach it: for training alone, where its cost does not matter.
+TEACHER = VERSIONS["v4"] | {
+    "decoder_channels": (256, 160, 96, 64, 32),
+    "context_layers": 4,
+    "detail_channels": 32,
+    "affinity_channels": 48,
 }

@@ -10,12 +10,12 @@ from torch.nn import functional as F
 from ..labels import NUM_LABELS, NUM_STYLE_REGIONS, STYLE_REGION_OF_LABEL
 from .network import Network
 
+LABELS_OF_REGION = F.one_hot(torch.tensor(STYLE_REGION_OF_LABEL), NUM_STYLE_REGIONS).T.float()  # (5, 7)
+
 
 def style_region_shares(layout: torch.Tensor) -> torch.Tensor:
     """(B, 7, H, W) class shares -> (B, 5, H, W) shares of the style regions."""
-    members = torch.zeros(NUM_STYLE_REGIONS, NUM_LABELS, dtype=layout.dtype, device=layout.device)
-    members[list(STYLE_REGION_OF_LABEL), range(NUM_LABELS)] = 1
-    return torch.einsum("sl,blhw->bshw", members, layout)
+    return torch.einsum("sl,blhw->bshw", LABELS_OF_REGION.to(layout.device, layout.dtype, non_blocking=True), layout)
 
 
 def region_means(values: torch.Tensor, layout: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -31,7 +31,7 @@ def region_means(values: torch.Tensor, layout: torch.Tensor) -> tuple[torch.Tens
     return means * present, present
 
 
-NORMAL = torch.distributions.Normal(0.0, 1.0)
+NORMAL = torch.distributions.Normal(0.0, 1.0, validate_args=False)  # checking would wait for a GPU
 QUANTILE_LEVELS = (torch.arange(64) + 0.5) / 64
 # Brightness, red against green, yellow against blue. Drawn channel by channel, pale colours would become colourful and skin grey.
 OPPONENT_AXES = torch.tensor([[1 / 3, 1 / 3, 1 / 3], [1.0, -1.0, 0.0], [0.5, 0.5, -1.0]])
@@ -88,7 +88,7 @@ class StyleEncoder(Network):
         below = places.long().clamp(max=last - 1)
         values = torch.lerp(self.prior_quantiles.gather(0, below), self.prior_quantiles.gather(0, below + 1), places - below)
         codes, colours = values.view(noise.shape).split([noise.shape[-1] - 3, 3], -1)
-        return codes, (colours @ OPPONENT_AXES.inverse().T.to(colours)).clamp(-1, 1)
+        return codes, (colours @ OPPONENT_AXES.inverse().T.to(colours, non_blocking=True)).clamp(-1, 1)
 
     @torch.no_grad()
     def fit_prior(self, codes: torch.Tensor, colours: torch.Tensor, present: torch.Tensor) -> None:

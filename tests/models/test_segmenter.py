@@ -33,6 +33,17 @@ def test_the_versions(version):
     assert torch.allclose(probabilities.sum(1), torch.ones(1, 96, 96), atol=1e-4)
 
 
+def test_a_copy_for_another_size_guesses_as_the_network_did_there():
+    torch.manual_seed(0)
+    model = FaceSegmenter(**TestFaceSegmenter.config).eval()
+    pixels = torch.randn(1, 3, 96, 96)
+    copy = model.at_size(96)
+    assert copy.config.image_size == 96 and torch.allclose(copy(pixels), model(pixels), atol=1e-5)
+    assert torch.allclose(copy.predict(pixels), model(pixels).softmax(1), atol=1e-5)
+    with pytest.raises(ValueError, match="image_size is 100; expected a multiple of 32"):
+        model.at_size(100)
+
+
 def test_context_lets_one_corner_change_the_opposite_one():
     torch.manual_seed(0)
     model = FaceSegmenter(image_size=256, decoder_channels=(8, 8, 8, 8, 8), context_layers=1).eval()

@@ -1,19 +1,23 @@
 from __future__ import annotations
 
+import io
+
 import numpy as np
 import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from aniface.folders import find_items, load_all, split_items
 from aniface.labels import MOUTH
 from aniface.models.mobilenet_v2 import FEATURE_CHANNELS, MobileNetV2Features
+from aniface.models.segmenter import FaceSegmenter
 from aniface.processing import pixels_from_uint8
-from train.augment import augment_pair, gradient, random_grid, replace_background, warp_pair
-from train.data import SampleStream
+from train.augment import augment_pair, gradient, jpeg, random_grid, replace_background, shift_region_colours, warp_pair
+from train.data import SampleStream, stack_samples
 from train.portraits import PortraitStream, sloppy_ids
 from train.train_painter import augment_alike
-from train.train_segmenter import SegmenterStream, change_batch
+from train.train_segmenter import SegmenterStream, augment_batch, change_free, label, warp_free
 
 
 def test_holdouts_are_nested_and_stable(toy_folder):
@@ -83,17 +87,50 @@ def test_another_background_leaves_people_alone(toy_folder):
     assert outside.sum() > 400 and torch.allclose(changed[:, outside], behind[:, outside], atol=1e-6)
 
 
-def test_pictures_without_a_mask_come_with_their_changes(toy_folder):
+def test_pictures_without_a_mask_are_changed_as_their_seeds_say(toy_folder):
     pictures, masks = load_all(find_items(toy_folder), 64)
-    stream = SegmenterStream(pictures[:4], masks[:4], pictures[4:], seed=0)
-    sample = stream[7]
-    assert sample["free_pixels"].shape == sample["behind"].shape == (3, 64, 64)
-    batch = {name: torch.stack([torch.as_tensor(sample[name])] * 2) for name in ("free_pixels", "behind", "changes")}
+    batch = stack_samples(SegmenterStream(pictures[:4], masks[:4], pictures[4:], seed=0), 7, 2)
+    batch = {name: torch.stack([values[0], values[0]]) for name, values in batch.items()}
+    generators = [np.random.default_rng(3) for _ in range(2)]
+    free = warp_free(batch, generators)
+    assert free.shape == (2, 3, 64, 64) and torch.equal(free[0], free[1])
     teacher = torch.zeros(2, 7, 64, 64)
     teacher[:, 5] = 1
-    changed = change_batch(batch, teacher)
-    assert torch.equal(changed[0], changed[1]) and not torch.equal(changed[0], sample["free_pixels"])
-    assert "free_pixels" not in SegmenterStream(pictures, masks, pictures[:0], seed=0)[7]
+    changed = change_free(batch, generators, free, teacher)
+    assert torch.equal(changed[0], changed[1]) and not torch.equal(changed[0], free[0])
+    pixels, ids = augment_batch(batch, [4, 4])
+    assert pixels.shape == (2, 3, 64, 64) and torch.equal(pixels[0], pixels[1]) and torch.equal(ids[0], ids[1])
+    assert "free" not in SegmenterStream(pictures, masks, pictures[:0], seed=0)[7]
+
+
+def test_teachers_label_a_picture_and_its_mirror_image_alike():
+    torch.manual_seed(0)
+    teachers = [FaceSegmenter(image_size=64).eval() for _ in range(2)]
+    pixels = torch.rand(2, 3, 96, 96) * 2 - 1
+    labelled = label(teachers, pixels)
+    assert labelled.shape == (2, 7, 96, 96) and torch.allclose(labelled.sum(1), torch.ones(2, 96, 96), atol=1e-5)
+    assert torch.allclose(label(teachers, pixels.flip(-1)).flip(-1), labelled, atol=1e-4)
+
+
+def test_jpeg_is_what_pillow_makes_of_it(toy_folder):
+    picture = load_all(find_items(toy_folder)[:1], 64)[0][0]
+    pixels = pixels_from_uint8(picture)
+    for quality in (30, 75):
+        data = io.BytesIO()
+        Image.fromarray(picture).save(data, "jpeg", quality=quality)
+        wanted = pixels_from_uint8(np.array(Image.open(data)))
+        ours = jpeg(pixels, quality)
+        assert (ours - wanted).square().mean() < 0.2 * (pixels - wanted).square().mean()
+
+
+def test_regions_change_their_colours_one_by_one():
+    ids = torch.arange(7).repeat_interleave(64).view(56, 8)
+    pixels = (torch.rand(3, 1, 1, generator=torch.Generator().manual_seed(0)) * 1.2 - 0.6).expand(3, 56, 8)
+    changed = shift_region_colours(pixels, ids, np.random.default_rng(1))
+    rows = changed.reshape(3, 7, 64)
+    assert torch.allclose(rows, rows[..., :1].expand_as(rows), atol=1e-6)  # one colour a region
+    assert 3 <= len({tuple(np.round(rows[:, index, 0].tolist(), 3)) for index in range(7)}) <= 7
+    assert changed.abs().max() <= 1
 
 
 def test_sloppy_masks_stay_near_their_masks(toy_mask):

@@ -48,6 +48,29 @@ def painter_command(chain, folder, steps: int) -> list[str]:
     return [sys.executable, "-m", *command]
 
 
+def test_the_head_learns_at_its_own_resolution_alone(chain, tmp_path):
+    painter = FacePainter(channels=(16, 16, 16, 16), rgb_size=16, head_channels=4)  # paints at 64 px, its head at 128
+    painter.save_pretrained(tmp_path / "start")
+    start = painter.state_dict()
+    for size in ("64", "128"):
+        changes = ["--pretrained_model_name_or_path", str(tmp_path / "start"), "--resolution", size, "--dataloader_num_workers", "1"]
+        subprocess.run([*painter_command(chain, tmp_path / size, 1), *changes], check=True, timeout=300)
+        trained = load_file(tmp_path / size / "checkpoint-1" / "painter.safetensors")
+        same = [torch.equal(trained[key], start[key]) for key in start if key.startswith("head.")]
+        assert same and (all(same) if size == "64" else not any(same))
+
+
+def test_teachers_label_what_nobody_annotated(chain, tmp_path):
+    command = next(c for c in commands(chain, 1) if c[0] == "train.train_segmenter")
+    command = [sys.executable, "-m", *(str(tmp_path) if c == f"{chain}/segmenter" else c for c in command), "--train_batch_size", "2"]
+    teacher = ["--teacher", f"{chain}/segmenter/model", "--version", "teacher", "--image_size", "64", "--resolution", "64"]
+    subprocess.run([*command, *teacher], check=True, timeout=300)
+    model = FaceSegmenter.from_pretrained(tmp_path / "model")
+    assert model.config.image_size == 64 and len(model.context.layers) == 4
+    alone = subprocess.run([*(c for c in command if c != "--self_training"), *teacher], capture_output=True, text=True, timeout=120)
+    assert alone.returncode == 2 and "--teacher labels pictures without a mask" in alone.stderr.splitlines()[-1]
+
+
 def test_a_killed_run_resumes_and_ends_where_an_undisturbed_one_does(chain, tmp_path):
     steps = 5
     subprocess.run(painter_command(chain, tmp_path / "whole", steps), check=True, timeout=600)
