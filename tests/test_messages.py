@@ -296,6 +296,10 @@ def triggers(tmp: Path, pipe, tiny, face: Mask) -> Iterator:
         "train_head", "--train_data_dir", pictures, "--pretrained_model_name_or_path", headless(tmp / "headless"), "--output_dir", tmp / "h"
     )
     yield lambda: script("train_segmenter", "--output_dir", tmp / "s")
+    yield lambda: script("train_segmenter", "--train_data_dir", pictures, "--teacher", "aniface-512", "--output_dir", tmp / "s")
+    yield lambda: script(
+        "train_segmenter", "--train_data_dir", pictures, "--resolution", "64", "--image_size", "100", "--output_dir", tmp / "s"
+    )
     yield lambda: script("train_segmenter", "--dataset_name", "no/such", "--output_dir", tmp / "s")
     yield lambda: script("label_dataset", "--train_data_dir", tmp / "nowhere", "--output_dir", tmp / "l")
     yield lambda: script("assemble_pipeline", "--output_dir", empty)
