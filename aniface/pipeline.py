@@ -91,7 +91,7 @@ class AnifacePipeline(DiffusionPipeline):
         mask_scheduler: the noise levels of the mask denoiser.
 
     Attributes:
-        bf16: whether the painter computes in bfloat16, which changes a picture by 0.3 of 255 levels on average. None, the default: on
+        bf16: whether the painter computes in bfloat16, which changes a picture by 0.2 of 255 levels on average. None, the default: on
             CPUs with instructions for it, where that is faster.
     """
 

@@ -83,7 +83,7 @@ def main() -> None:
             loss, parts, painted, real = vae_loss(encoder, decoder, features, batch, args.divergence_weight, args.colour_dropout)
             run.descend(loss, "both", max_norm=5.0)
         run.update_ema()
-        run.log(**{name: part for name, part in parts.items()})
+        run.log(**parts)
         if (run.step + 1) % args.validation_steps == 0 and run.accelerator.is_main_process:
             sheet = [list(uint8_from_pixels(real[:8])), list(uint8_from_pixels(painted[:8]))]
             run.show("reconstructions", contact_sheet(sheet), run.step + 1)

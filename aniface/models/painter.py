@@ -139,7 +139,9 @@ class FacePainter(Network):
             raise ValueError(f"FacePainter paints at {', '.join(map(str, self.sizes))} pixels, not at {size}")
         if layout.shape[-1] < size:
             raise ValueError(f"FacePainter got a mask of {layout.shape[-1]} pixels; expected at least {size}")
-        styles = self.mapper(codes, colours, known)
+        with torch.autocast(layout.device.type, enabled=False):  # few numbers, and every pixel's colour hangs on them
+            styles = self.mapper(codes, colours, known)
+            flat = self.flat_colour(styles) if self.flat_colour is not None else None
         shares = self._pyramid(layout, min(size, self.trunk_size))
         x = self.stem(torch.cat([shares[8], scatter_regions(styles, shares[8])], 1))
         if self.first is not None:
@@ -151,11 +153,12 @@ class FacePainter(Network):
                 break
             x = block(x, shares[side // 2], shares[side], styles)
             if str(side) in self.to_rgb:
-                part = self.to_rgb[str(side)](F.leaky_relu(x, 0.2))
+                part = self.to_rgb[str(side)](F.leaky_relu(x, 0.2)).to(layout.dtype)
                 rgb = part if rgb is None else part + F.interpolate(rgb, scale_factor=2, mode="bilinear")
         assert rgb is not None  # the smallest of `sizes` has its RGB part
-        if self.flat_colour is not None:
-            rgb = rgb + scatter_regions(self.flat_colour(styles), shares[min(size, self.trunk_size)])
+        if flat is not None:
+            with torch.autocast(layout.device.type, enabled=False):
+                rgb = rgb + scatter_regions(flat, shares[min(size, self.trunk_size)])
         return self.head(rgb, layout) if self.head is not None and size > self.trunk_size else rgb
 
     @staticmethod
