@@ -15,6 +15,7 @@ from PIL import Image
 
 from .hair import HAIR_COLORS, parse_hair_color
 from .labels import STYLE_REGIONS, InputError, Mask
+from .memory import keep_freed_memory
 from .models.hair_colors import HairColors
 from .models.mask_denoiser import MaskDenoiser
 from .models.network import HUB_OPTIONS, check_model_path, check_pipeline, loading
@@ -112,6 +113,7 @@ class AnifacePipeline(DiffusionPipeline):
         for network in self.networks.values():
             lay_out_weights(network.eval())
         self.bf16: bool | None = None
+        keep_freed_memory()
 
     @property
     def networks(self) -> dict[str, torch.nn.Module]:

@@ -10,15 +10,15 @@ from diffusers import DDIMScheduler
 from PIL import Image
 from torch.nn import functional as F
 
-from .labels import BACKGROUND, EYE, FACE, HAIR, MOUTH, NUM_LABELS, Mask, fill_by_majority, regions
+from .labels import BACKGROUND, CLOTHES, EYE, FACE, HAIR, MOUTH, NUM_LABELS, Mask, fill_by_majority, regions
 from .mask_statistics import is_valid, pieces, widen
 from .models.mask_denoiser import NUM_TIMESTEPS, MaskDenoiser
-from .outlines import straighten
+from .outlines import redraw
 from .processing import mask_one_hot, resized_argmax, seeded_generator
 
 SIZE = 512  # of random masks
-STEPS = 16  # of DDIM, from pure noise
-ETA = 0.3  # between DDIM's (0) and ancestral sampling (1): fresh noise mends mistakes, much of it makes all faces alike
+STEPS = 20  # of DDIM, from pure noise
+ETA = 0.7  # between DDIM's (0) and ancestral sampling (1): fresh noise mends mistakes, much of it makes all faces alike
 ATTEMPTS = 4  # so many sub-seeds are tried for a mask that keeps the rules of a face map
 
 # Eye and mouth count more in a cell, or lines of 5-7 px would vanish in cells of 8 px.
@@ -26,7 +26,8 @@ FEATURE_WEIGHT = 1.5
 MOST_MOUTH_WEIGHT = 8.0
 
 STRAY = 12 / 512**2  # share of the longer side's square: smaller pieces of a finished mask are no part of a face
-STRAIGHTENING = 4 / 512  # share of the longer side: hair ends in straight strands, where class shares leave waves
+# Within which share of the longer side a class's border is drawn anew, where class shares leave waves; from back to front.
+OUTLINES = {CLOTHES: 5 / 512, FACE: 3 / 512, HAIR: 8 / 512, EYE: 3 / 512, MOUTH: 1 / 512}
 
 CLEANING_SIZE = 128
 SMALLEST = np.full(NUM_LABELS, 24)  # pieces of fewer pixels at CLEANING_SIZE are specks,
@@ -93,14 +94,14 @@ def without_specks(planes: np.ndarray) -> np.ndarray:
 def ids_of_shares(planes: np.ndarray, width: int, height: int) -> np.ndarray:
     """(7, S, S) class shares or probabilities -> (height, width) ids without specks; S x S is their letterbox.
 
-    Borders are smooth, those of hair straight lines.
+    Their borders are clean strokes.
     """
     planes = without_specks(weigh_mouth(np.stack([_resized(plane, CLEANING_SIZE) for plane in planes])))
     side = max(width, height)
     left, top = ((side - length) / 2 * CLEANING_SIZE / side for length in (width, height))
     window = (left, top, CLEANING_SIZE - left, CLEANING_SIZE - top)
     ids = resized_argmax(planes, width, height, window, Image.Resampling.BICUBIC)
-    ids = np.where(np.isin(ids, (EYE, MOUTH)), ids, straighten(ids, HAIR, STRAIGHTENING * side))
+    ids = redraw(ids, {label: share * side for label, share in OUTLINES.items()})
     return without_strays(ids, STRAY * side**2)
 
 

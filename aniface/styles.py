@@ -47,14 +47,20 @@ class SeenStyle:
 
 
 def blend_seen(styles: list[SeenStyle], weights: list[float]) -> SeenStyle:
-    """The weighted mean of styles, each region over those that show it."""
+    """The weighted mean of styles, each region over those that show it.
+
+    The mean of codes that contradict each other is a style that none of them has: the shorter it is beside what went into it, the nearer it
+    comes to the average style, the origin of N(0, I). Thus two styles change into each other by way of it, step by step, not all at once.
+    """
     shares = torch.tensor(weights, dtype=torch.float32).view(-1, 1, 1, 1).to(styles[0].mean.device)
     shares = shares * torch.stack([style.present for style in styles])
     present = (shares.sum(0) > 0).float()
     shares = shares / shares.sum(0).clamp(min=1e-8)
     stacks = (torch.stack([getattr(style, name) for style in styles]) for name in ("mean", "log_variance", "colours"))
     mean, log_variance, colours = ((shares * stack).sum(0) for stack in stacks)
-    return SeenStyle(mean, log_variance, colours, present)
+    lengths = (shares * torch.stack([style.mean.norm(dim=-1, keepdim=True) for style in styles])).sum(0)
+    agreement = mean.norm(dim=-1, keepdim=True) / lengths.clamp(min=1e-8)  # 1 for one style, 0 for opposite ones
+    return SeenStyle(agreement * mean, log_variance, colours, present)
 
 
 def nothing_like(seen: SeenStyle) -> SeenStyle:

@@ -26,6 +26,17 @@ def test_blending_weighs_what_is_there():
     assert not blend_seen([seen(1.0, present=0)], [1.0]).present.any()
 
 
+def test_styles_that_contradict_each_other_blend_by_way_of_the_average_one():
+    first, second = torch.tensor([2.0, 0, 0, 0]), torch.tensor([0, 2.0, 0, 0])
+    styles = [SeenStyle(code.expand(1, 5, 4), code.expand(1, 5, 4), torch.zeros(1, 5, 3), torch.ones(1, 5, 1)) for code in (first, second)]
+    half = blend_seen(styles, [1.0, 1.0]).mean
+    assert torch.allclose(half, (first + second) / 2 / 2**0.5)  # orthogonal codes: their mean is shorter by the root of 2, and again
+    assert torch.allclose(blend_seen([styles[0], styles[0]], [1.0, 3.0]).mean, first)
+    assert torch.allclose(blend_seen(styles, [1.0, 0.0]).mean, first)
+    opposite = SeenStyle(-first.expand(1, 5, 4), *(getattr(styles[0], name) for name in ("log_variance", "colours", "present")))
+    assert torch.allclose(blend_seen([styles[0], opposite], [1.0, 1.0]).mean, torch.zeros(4), atol=1e-6)
+
+
 def test_one_region_of_another_style():
     mixed = seen(1.0).with_region("eye", seen(2.0))
     assert mixed.mean[0, :, 0].tolist() == [1, 1, 2, 1, 1] and mixed.colours[0, STYLE_REGIONS.index("eye"), 0] == pytest.approx(0.2)

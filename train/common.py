@@ -6,7 +6,6 @@ import argparse
 import atexit
 import copy
 import csv
-import ctypes
 import importlib.util
 import json
 import os
@@ -34,22 +33,6 @@ from aniface.labels import InputError
 
 from .data import SampleStream
 from .sync_batch_norm import synchronise_batch_norm
-
-
-def keep_large_buffers() -> None:
-    """Tell glibc's malloc to keep freed memory instead of handing it back to the kernel after every operation.
-
-    PyTorch on a CPU allocates large buffers all the time; without this a third of a training step goes to page faults. Does nothing
-    where the C library has no mallopt.
-    """
-    try:
-        mallopt = ctypes.CDLL(None).mallopt
-    except (OSError, AttributeError):
-        return
-    trim_threshold, top_pad, mmap_max = -1, -2, -4
-    mallopt(mmap_max, 0)
-    mallopt(trim_threshold, 2**31 - 1)
-    mallopt(top_pad, 256 * 2**20)
 
 
 def join_processes(**kwargs) -> PartialState:

@@ -11,11 +11,12 @@ import torch
 
 from aniface.folders import find_items, load_all, split_items
 from aniface.labels import STYLE_REGIONS
+from aniface.memory import keep_freed_memory
 from aniface.models.hair_colors import HairColors
 from aniface.models.style_encoder import StyleEncoder, region_means
 from aniface.processing import one_hot, pixels_from_uint8
 
-from .common import keep_large_buffers, run_script
+from .common import run_script
 
 HAIR = STYLE_REGIONS.index("hair")
 
@@ -44,7 +45,7 @@ def main() -> None:
     add("--holdout", type=int, default=0)
     add("--holdout_seed", type=int, default=0)
     args = parser.parse_args()
-    keep_large_buffers()
+    keep_freed_memory(everything=True)
     items, _ = split_items(find_items(args.train_data_dir, args.masks_dir), args.holdout, args.holdout_seed)
     encoder = StyleEncoder.from_pretrained(args.style_encoder).eval()
     pictures, masks = load_all(items[:: max(1, len(items) // args.max_pictures)], encoder.config.image_size)

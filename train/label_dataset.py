@@ -19,8 +19,9 @@ import torch
 from aniface.folders import list_pictures
 from aniface.labelling import label_pictures
 from aniface.labels import InputError
+from aniface.memory import keep_freed_memory
 
-from .common import join_processes, keep_large_buffers, run_script
+from .common import join_processes, run_script
 from .dataset import segment_with
 
 
@@ -32,7 +33,7 @@ def main() -> None:
     parser.add_argument("--crop", action="store_true", help="find the face in pictures that show more than a portrait; label its crop")
     parser.add_argument("--labelme", action="store_true", help="also write NAME.json, to correct masks in labelme")
     args = parser.parse_args()
-    keep_large_buffers()
+    keep_freed_memory(everything=True)
     torch.set_num_threads(1)  # the last bits of a sum depend on it, and with them now and then a pixel on a border
     state = join_processes(timeout=timedelta(days=30))  # processes wait for the slowest one
     folder, output = Path(args.train_data_dir), Path(args.output_dir)

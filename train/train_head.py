@@ -15,10 +15,11 @@ from torch.nn import functional as F
 
 from aniface.folders import load_all
 from aniface.labels import InputError
+from aniface.memory import keep_freed_memory
 from aniface.models.painter import FacePainter
 from aniface.processing import one_hot, pixels_from_uint8
 
-from .common import Run, keep_large_buffers, make_parser, read_flags, run_script
+from .common import Run, make_parser, read_flags, run_script
 from .data import SampleStream
 from .dataset import find_data
 
@@ -38,7 +39,7 @@ def head_loss(head, batch: dict) -> torch.Tensor:
 def main() -> None:
     parser = make_parser(__doc__, output_dir="runs/head", resolution=128, learning_rate=1e-3, train_batch_size=16)
     args = read_flags(parser)
-    keep_large_buffers()
+    keep_freed_memory(everything=True)
     torch.manual_seed(args.seed)
     if not args.pretrained_model_name_or_path:
         raise InputError("--pretrained_model_name_or_path is missing; give the painter whose head is to be trained")

@@ -15,10 +15,11 @@ import torch
 from aniface.folders import Item
 from aniface.labels import BACKGROUND, EYE, FACE, MOUTH, NUM_LABELS, InputError
 from aniface.mask_statistics import is_valid
+from aniface.memory import keep_freed_memory
 from aniface.models.mask_denoiser import MaskDenoiser
 from aniface.random_masks import MaskSampler, class_shares, make_scheduler
 
-from .common import Run, keep_large_buffers, make_parser, read_flags, run_script
+from .common import Run, make_parser, read_flags, run_script
 from .data import SampleStream, contact_sheet
 from .dataset import find_data
 
@@ -94,7 +95,7 @@ def denoising_loss(denoiser, scale, scheduler, batch: dict) -> torch.Tensor:
 def main() -> None:
     defaults = {"train_batch_size": 32, "learning_rate": 1e-3, "lr_warmup_steps": 200, "resolution": 64, "ema_decay": 0.998}
     args = read_flags(make_parser(__doc__, output_dir="runs/mask_diffusion", lr_decay_share=0.5, **defaults))
-    keep_large_buffers()
+    keep_freed_memory(everything=True)
     torch.manual_seed(args.seed)
     items, _ = find_data(args)
     if args.pretrained_model_name_or_path:

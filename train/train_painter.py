@@ -31,6 +31,7 @@ from aniface.losses import (
     stray_hue_loss,
     texture_loss,
 )
+from aniface.memory import keep_freed_memory
 from aniface.models.discriminator import MultiscaleDiscriminator
 from aniface.models.feature_discriminator import FeatureDiscriminator
 from aniface.models.network import check_model_path, read_index
@@ -41,7 +42,7 @@ from aniface.pipeline import AnifacePipeline
 from aniface.processing import one_hot, pixels_from_uint8, uint8_from_pixels
 from aniface.start_masks import random_face
 
-from .common import Run, keep_large_buffers, make_parser, read_flags, run_script
+from .common import Run, make_parser, read_flags, run_script
 from .data import contact_sheet, stack_samples
 from .dataset import find_data
 from .portraits import PortraitStream, choose_styles, drawn_masks, own_count
@@ -243,7 +244,7 @@ def paint_sheet(painter: FacePainter, encoder: StyleEncoder, masks: list[Mask], 
 
 def main() -> None:
     args = parse_args()
-    keep_large_buffers()
+    keep_freed_memory(everything=True)
     torch.manual_seed(args.seed)
     items, _ = find_data(args)
     pictures, masks = load_all(items, args.resolution)

@@ -22,12 +22,13 @@ from PIL import Image
 from aniface.folders import Item, find_items, load_all, split_items
 from aniface.labels import NUM_LABELS, PALETTE, InputError
 from aniface.losses import segmentation_loss, self_training_loss
+from aniface.memory import keep_freed_memory
 from aniface.metrics import confusion, segmentation_scores
 from aniface.models.segmenter import TEACHER, VERSIONS, FaceSegmenter
 from aniface.processing import pixels_from_uint8
 
 from .augment import augment_pair, change_looks, random_grid, warp
-from .common import Run, keep_large_buffers, make_parser, read_flags, run_script
+from .common import Run, make_parser, read_flags, run_script
 from .data import SampleStream, contact_sheet
 from .dataset import data_folder
 
@@ -146,7 +147,7 @@ def validate(model: FaceSegmenter, pictures: np.ndarray, masks: np.ndarray) -> t
 
 def main() -> None:
     args = parse_args()
-    keep_large_buffers()
+    keep_freed_memory(everything=True)
     torch.manual_seed(args.seed)
     if args.teacher and not args.self_training:
         raise InputError("--teacher labels pictures without a mask, which only --self_training looks at; give both")

@@ -11,12 +11,13 @@ import torch
 from aniface.folders import load_all
 from aniface.labels import NUM_STYLE_REGIONS
 from aniface.losses import feature_loss, low_pass_loss, vae_divergence
+from aniface.memory import keep_freed_memory
 from aniface.models.painter import FacePainter
 from aniface.models.segmenter import FaceSegmenter
 from aniface.models.style_encoder import StyleEncoder, region_means
 from aniface.processing import one_hot, pixels_from_uint8, uint8_from_pixels
 
-from .common import Run, keep_large_buffers, make_parser, read_flags, run_script
+from .common import Run, make_parser, read_flags, run_script
 from .data import contact_sheet
 from .dataset import find_data
 from .portraits import PortraitStream, encode_style, shrink
@@ -66,7 +67,7 @@ def fit_prior(encoder: StyleEncoder, pictures: np.ndarray, masks: np.ndarray, se
 
 def main() -> None:
     args = parse_args()
-    keep_large_buffers()
+    keep_freed_memory(everything=True)
     torch.manual_seed(args.seed)
     items, _ = find_data(args)
     pictures, masks = load_all(items, args.resolution)
