@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import copy
+from itertools import chain
 from typing import NamedTuple
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
 from PIL import Image
+from torch import nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from .face_crop import find_portrait, is_portrait
 from .labels import Mask
@@ -41,6 +46,34 @@ class Segmentation(NamedTuple):
         return f"face found, cropped to {right - left}x{bottom - top} at ({left}, {top})"
 
 
+def fuse_batch_norms(network: nn.Module) -> None:
+    """Put every batch norm that follows a convolution into its weights: a tenth less time, the same numbers but for rounding."""
+    for module in network.modules():
+        before: tuple[str, nn.Module] = ("", module)
+        for name, child in list(module.named_children()):
+            if isinstance(child, nn.BatchNorm2d) and isinstance(before[1], nn.Conv2d):
+                setattr(module, before[0], fuse_conv_bn_eval(before[1], child))
+                setattr(module, name, nn.Identity())
+            before = (name, child)
+
+
+_fused: WeakKeyDictionary[FaceSegmenter, tuple[list, FaceSegmenter]] = WeakKeyDictionary()
+
+
+def fused(segmenter: FaceSegmenter) -> FaceSegmenter:
+    """A segmenter in evaluation mode -> a copy with fused batch norms, made anew when its weights have changed."""
+    if segmenter.training or segmenter.dtype != torch.float32:
+        return segmenter
+    weights = chain(segmenter.parameters(), segmenter.buffers())
+    state = [(w.data_ptr(), 0 if w.is_inference() else w._version) for w in weights]
+    known = _fused.get(segmenter)
+    if known is None or known[0] != state:
+        network = copy.deepcopy(segmenter)
+        fuse_batch_norms(network)
+        known = _fused[segmenter] = (state, network.requires_grad_(False))
+    return known[1]
+
+
 @torch.inference_mode()
 def segment_picture(segmenter: FaceSegmenter, picture, crop: bool = False) -> Segmentation:
     """Segment a PIL picture, or an (H, W, 3) uint8 array, of any size.
@@ -51,7 +84,7 @@ def segment_picture(segmenter: FaceSegmenter, picture, crop: bool = False) -> Se
         crop: unless the whole picture looks like a portrait, find the face in it and segment the square around it alone.
     """
     picture = to_rgb_picture(picture)
-    size = segmenter.config.image_size
+    segmenter, size = fused(segmenter), segmenter.config.image_size
     # The article scaled v1's finished masks, which left blocks; probabilities between pixels give smooth borders.
     resample = Image.Resampling.NEAREST if segmenter.config.upsampling == "transposed" else Image.Resampling.BILINEAR
     probabilities = class_probabilities(segmenter, picture)

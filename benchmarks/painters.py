@@ -2,7 +2,7 @@
 
 python -m benchmarks.painters rivals --minutes 180 --train_data_dir PICTURES --masks_dir MASKS --features MOBILENET \\
     --work_dir runs/rivals -o model_cards/results/rivals.json
-python -m benchmarks.painters losses --minutes 5 --pretrained PAINTER --train_data_dir PICTURES ...
+python -m benchmarks.painters losses --minutes 7 --pretrained PAINTER --train_data_dir PICTURES ...
 
 `rivals` starts both from nothing at 256 px. `losses` starts from a painter, if one is given, at 128 px, and leaves out one term at a time;
 "none" is the run that has them all. Every run is measured on held-out masks; its pictures are scaled to 512 px for that. What the output

@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 import torch
 
+from aniface.labels import HAIR
 from aniface.processing import one_hot, pixels_from_uint8
 from aniface.random_masks import class_shares
+from aniface.segmentation import fused, segment_picture
 from aniface.start_masks import start_masks
 from aniface.styles import random_noise
 
@@ -84,3 +86,22 @@ def test_one_thread_or_two(bundled, faces):
         masks.append(bundled.segment(picture).ids)
     torch.set_num_threads(before)
     assert (masks[0] != masks[1]).mean() < 1e-4
+
+
+def test_fused_batch_norms_change_nothing_but_the_last_digits(bundled):
+    picture = bundled(start_masks()["bob"], seed=1).images[0]
+    pixels = pixels_from_uint8(np.array(picture.resize((256, 256))))[None]
+    network = fused(bundled.segmenter)
+    assert network is fused(bundled.segmenter) and not any(isinstance(module, torch.nn.BatchNorm2d) for module in network.modules())
+    with torch.inference_mode():
+        assert (network(pixels) - bundled.segmenter(pixels)).abs().max() < 1e-3
+
+
+def test_a_segmenter_that_has_learnt_is_fused_again(bundled):
+    segmenter = copy.deepcopy(bundled.segmenter)
+    picture = bundled(start_masks()["bob"], seed=1).images[0]
+    before = segment_picture(segmenter, picture).mask
+    with torch.no_grad():
+        segmenter.head.bias[HAIR] += 100
+    assert before != segment_picture(segmenter, picture).mask and (segment_picture(segmenter, picture).mask.ids == HAIR).all()
+    assert fused(segmenter.train()) is segmenter

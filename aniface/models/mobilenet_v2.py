@@ -37,7 +37,7 @@ class ConvNorm(nn.Module):
         if self.convolution.stride[0] == 2:  # "same" puts the odd pixel of padding at the right and the bottom
             x = F.pad(x, (x.shape[-1] % 2, 1, x.shape[-2] % 2, 1))
         x = self.normalization(self.convolution(x))
-        return F.relu6(x) if self.activate else x
+        return F.relu6(x, inplace=True) if self.activate else x
 
 
 class Stem(nn.Module):

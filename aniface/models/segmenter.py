@@ -31,7 +31,7 @@ class UpBlock(nn.Module):
         x = self.transposed(x) if self.transposed is not None else F.interpolate(x, scale_factor=2, mode="bilinear")
         if skip is not None:
             x = torch.cat([x, skip], 1)
-        return F.relu(self.norm(self.conv(x)))
+        return F.relu(self.norm(self.conv(x)), inplace=True)
 
 
 class Detail(nn.Module):
@@ -41,7 +41,7 @@ class Detail(nn.Module):
         super().__init__()
         layers = []
         for inputs in (3, channels):
-            layers += [nn.Conv2d(inputs, channels, 3, padding=1, bias=False), nn.BatchNorm2d(channels), nn.ReLU()]
+            layers += [nn.Conv2d(inputs, channels, 3, padding=1, bias=False), nn.BatchNorm2d(channels), nn.ReLU(inplace=True)]
         self.layers = nn.Sequential(*layers)
 
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
