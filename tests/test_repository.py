@@ -106,6 +106,7 @@ def test_imports_go_one_way():
     floors = {
         "labels": 0,
         "losses": 0,
+        "memory": 0,
         "precision": 0,
         "processing": 1,
         "hair": 1,
