@@ -13,7 +13,9 @@ from PIL import Image
 
 from .features import PictureFeatures
 from .folders import Item, load_item
-from .labels import HAIR, NUM_LABELS, Mask
+from .hair import srgb_to_lab
+from .labels import EYE, HAIR, NUM_LABELS, Mask
+from .mask_statistics import pieces
 from .metrics import confusion, frechet_distance, hair_noise, kernel_distance, segmentation_scores
 from .processing import fit_picture
 
@@ -36,6 +38,28 @@ def median_milliseconds(call, runs: int = 9) -> float:
     return statistics.median(time_calls(call, runs))
 
 
+def mean_of_known(values: list[float]) -> float:
+    """The mean of the values that are no NaN; NaN if all are."""
+    known = [value for value in values if not np.isnan(value)]
+    return float(np.mean(known)) if known else float("nan")
+
+
+def eye_tint_difference(picture: np.ndarray, ids: np.ndarray) -> float:
+    """How far apart the tints of a face's two eyes are: the distance of their mean colours in CIELAB's a*b* plane.
+
+    Args:
+        picture: (512, 512, 3) uint8. ids: (512, 512) its mask.
+
+    Returns:
+        The distance; NaN unless there are two eyes of at least 800 pixels, one not twice as large as the other.
+    """
+    eyes = pieces(ids == EYE, gap=2, smallest=800)
+    if len(eyes) < 2 or eyes[0].area > 2 * eyes[1].area:
+        return float("nan")
+    first, second = (srgb_to_lab(picture[eye.inside].mean(0)) for eye in eyes[:2])
+    return float(np.hypot(*(first - second)[1:]))
+
+
 def evaluate_painter(pipe, items: list[Item], features: PictureFeatures, judge=None, train_items: Sequence[Item] = ()) -> dict:
     """How well painted pictures follow their masks and how near they come to real portraits.
 
@@ -50,6 +74,7 @@ def evaluate_painter(pipe, items: list[Item], features: PictureFeatures, judge=N
     totals = {name: np.zeros((NUM_LABELS, NUM_LABELS), np.int64) for name in ("real", "no_reference", "own_reference")}
     gathered: dict[str, list[np.ndarray]] = {name: [] for name in (*totals, "second_style")}
     noise: dict[str, list[float]] = {name: [] for name in totals}
+    tints: dict[str, list[float]] = {name: [] for name in totals}
     for number, item in enumerate(items):
         picture, truth = load_item(item, SIZE)
         mask = Mask(truth)
@@ -61,6 +86,7 @@ def evaluate_painter(pipe, items: list[Item], features: PictureFeatures, judge=N
             if name in totals:
                 totals[name] = totals[name] + confusion(truth, (judge or pipe).segment(shown).ids)
                 noise[name].append(hair_noise(shown, truth == HAIR))
+                tints[name].append(eye_tint_difference(shown, truth))
     seen = {name: np.stack(rows) for name, rows in gathered.items()}
     real = seen["real"]
     half = len(real) // 2
@@ -71,7 +97,8 @@ def evaluate_painter(pipe, items: list[Item], features: PictureFeatures, judge=N
         "judge": "a second segmenter" if judge else "the pipeline's own segmenter",
         "features": features.name,
         "scores": {name: segmentation_scores(counts) for name, counts in totals.items()},
-        "hair_noise": {name: float(np.nanmean(values)) for name, values in noise.items()},
+        "hair_noise": {name: mean_of_known(values) for name, values in noise.items()},
+        "eye_tint_difference": {name: mean_of_known(values) for name, values in tints.items()},
         "diversity": float(np.linalg.norm(seen["no_reference"] - seen["second_style"], axis=1).mean()),
         "diversity_of_real_pictures": float(np.linalg.norm(real[:half] - real[half : 2 * half], axis=1).mean()),
         "milliseconds": median_milliseconds(lambda: pipe(mask)),

@@ -10,7 +10,7 @@ from diffusers import DDIMScheduler
 from PIL import Image
 from torch.nn import functional as F
 
-from .labels import BACKGROUND, CLOTHES, EYE, FACE, HAIR, MOUTH, NUM_LABELS, Mask, fill_by_majority, regions
+from .labels import BACKGROUND, CLOTHES, EYE, FACE, HAIR, MOUTH, NUM_LABELS, SKIN, Mask, fill_by_majority, regions
 from .mask_statistics import is_valid, pieces, widen
 from .models.mask_denoiser import NUM_TIMESTEPS, MaskDenoiser
 from .outlines import redraw
@@ -19,7 +19,7 @@ from .processing import mask_one_hot, resized_argmax, seeded_generator
 SIZE = 512  # of random masks
 STEPS = 20  # of DDIM, from pure noise
 ETA = 0.7  # between DDIM's (0) and ancestral sampling (1): fresh noise mends mistakes, much of it makes all faces alike
-ATTEMPTS = 4  # so many sub-seeds are tried for a mask that keeps the rules of a face map
+ATTEMPTS = 6  # so many sub-seeds are tried for a mask that keeps the rules of a face map
 
 # Eye and mouth count more in a cell, or lines of 5-7 px would vanish in cells of 8 px.
 FEATURE_WEIGHT = 1.5
@@ -32,7 +32,7 @@ OUTLINES = {CLOTHES: 5 / 512, FACE: 3 / 512, HAIR: 8 / 512, EYE: 3 / 512, MOUTH:
 CLEANING_SIZE = 128
 SMALLEST = np.full(NUM_LABELS, 24)  # pieces of fewer pixels at CLEANING_SIZE are specks,
 SMALLEST[[EYE, MOUTH]] = 10, 4  # of each class
-LOOSE_PIECE = 330  # 2 % of CLEANING_SIZE squared: what is smaller and lies off the head is no part of it
+LOOSE_PIECE, LOOSE_CLOTHES = 330, 160  # 2 and 1 % of CLEANING_SIZE squared: what is smaller and lies off its body is no part of it
 
 
 def make_scheduler() -> DDIMScheduler:
@@ -67,8 +67,9 @@ def weigh_mouth(planes: np.ndarray) -> np.ndarray:
     return planes
 
 
-def without_specks(planes: np.ndarray) -> np.ndarray:
-    """(7, S, S) class shares, S = CLEANING_SIZE, changed so that no piece of the likeliest classes is a speck or lies off the head.
+def without_specks(planes: np.ndarray, tidy: bool = False) -> np.ndarray:
+    """(7, S, S) class shares, S = CLEANING_SIZE, changed so that no piece of the likeliest classes is a speck or loose
+    (see `loose_pieces`).
 
     What is removed takes the class around it.
     """
@@ -78,12 +79,7 @@ def without_specks(planes: np.ndarray) -> np.ndarray:
         numbers, count = regions(ids)
         label_of = np.zeros(count, np.uint8)
         label_of[numbers] = ids
-        wrong = (np.bincount(numbers.ravel()) < SMALLEST[label_of])[numbers]
-        head = np.isin(ids, (FACE, EYE, MOUTH, HAIR))
-        if head.any():
-            numbers, _ = regions(head.astype(np.uint8))
-            areas = np.bincount(numbers[head], minlength=numbers.max() + 1)
-            wrong |= head & ((areas < areas.max()) & (areas < LOOSE_PIECE))[numbers]
+        wrong = (np.bincount(numbers.ravel()) < SMALLEST[label_of])[numbers] | loose_pieces(ids, tidy)
         if not wrong.any() or wrong.all():
             break
         filled = fill_by_majority(ids, ~wrong, rounds=CLEANING_SIZE)
@@ -91,12 +87,33 @@ def without_specks(planes: np.ndarray) -> np.ndarray:
     return planes
 
 
-def ids_of_shares(planes: np.ndarray, width: int, height: int) -> np.ndarray:
+def loose_pieces(ids: np.ndarray, tidy: bool) -> np.ndarray:
+    """Where an (S, S) mask, S = CLEANING_SIZE, has small pieces that lie off what they belong to: of the head off its greatest piece and,
+    if `tidy`, of skin off the face, as hands and stumps of arms do, and of clothes off the lower rim, as ribbons and splinters do."""
+    head, face, rim = np.isin(ids, (FACE, EYE, MOUTH, HAIR)), widen(ids == FACE, 2), np.zeros(ids.shape, bool)
+    rim[-1] = True
+    kinds: list[tuple[np.ndarray, np.ndarray | None, int]] = [(head, None, LOOSE_PIECE)]
+    if tidy:
+        kinds += [(ids == SKIN, face, LOOSE_PIECE), (ids == CLOTHES, rim, LOOSE_CLOTHES)]
+    loose = np.zeros(ids.shape, bool)
+    for part, anchor, least in kinds:
+        if part.any():
+            numbers, count = regions(part.astype(np.uint8))
+            areas = np.bincount(numbers[part], minlength=count)
+            held = areas == areas.max() if anchor is None else np.bincount(numbers[part & anchor], minlength=count) > 0
+            loose |= part & (~held & (areas < least))[numbers]
+    return loose
+
+
+def ids_of_shares(planes: np.ndarray, width: int, height: int, tidy: bool = False) -> np.ndarray:
     """(7, S, S) class shares or probabilities -> (height, width) ids without specks; S x S is their letterbox.
 
     Their borders are clean strokes.
+
+    Args:
+        tidy: leave out small loose skin and clothes, too: what nobody asked for had better not be there.
     """
-    planes = without_specks(weigh_mouth(np.stack([_resized(plane, CLEANING_SIZE) for plane in planes])))
+    planes = without_specks(weigh_mouth(np.stack([_resized(plane, CLEANING_SIZE) for plane in planes])), tidy)
     side = max(width, height)
     left, top = ((side - length) / 2 * CLEANING_SIZE / side for length in (width, height))
     window = (left, top, CLEANING_SIZE - left, CLEANING_SIZE - top)
@@ -161,7 +178,11 @@ class MaskSampler:
             attempts: a mask that breaks a rule of a face map is drawn anew, by sub-seeds of the seed, until so many were.
         """
         nothing = torch.zeros(1, NUM_LABELS, self._cells, self._cells)
-        return first_valid(lambda attempt: ids_of_shares(self._denoise(nothing, nothing, STEPS, seed, attempt), SIZE, SIZE), attempts)
+
+        def draw(attempt: int) -> np.ndarray:
+            return ids_of_shares(self._denoise(nothing, nothing, STEPS, seed, attempt), SIZE, SIZE, tidy=True)
+
+        return first_valid(draw, attempts)
 
     def vary(self, mask: Mask, amount: float, seed: int) -> Mask:
         """The mask with so much noise added and taken away again (SDEdit, Meng et al. 2022): 0 gives it back, 1 is another face.

@@ -58,14 +58,14 @@ def train(painter: FacePainter, flags: list[str], args, folder: Path) -> dict[st
     command += ["--pretrained_model_name_or_path", str(folder / "start"), "--resolution", str(RESOLUTIONS[args.what])]
     command += ["--holdout", str(args.holdout), "--max_train_minutes", str(args.minutes), "--max_train_steps", "1000000"]
     command += ["--learning_rate", "2e-4", "--checkpointing_steps", "20", "--checkpoints_total_limit", "1", "--validation_steps", "1000000"]
+    command += ["--train_batch_size", str(args.train_batch_size)]
     command += ["--logging_steps", "5", "--mixed_precision", args.mixed_precision, "--seed", str(args.seed)]
     command += ["--resume_from_checkpoint", "latest", *flags]
     command += [part for name in ("segmenter", "style_encoder") if getattr(args, name) for part in (f"--{name}", getattr(args, name))]
     subprocess.run(command, check=True, stdout=sys.stderr)
     last = max((path for path in folder.glob("checkpoint-*")), key=lambda path: int(path.name.split("-")[1]))
     spent = json.loads((last / "run.json").read_text())
-    batch = json.loads((folder / "args.json").read_text())["train_batch_size"]
-    return {"minutes": spent["minutes"], "thousand_pictures": spent["step"] * batch / 1000}
+    return {"minutes": spent["minutes"], "thousand_pictures": spent["step"] * args.train_batch_size / 1000}
 
 
 def main() -> None:
@@ -79,6 +79,7 @@ def main() -> None:
     parser.add_argument("--features", help="safetensors of an ImageNet MobileNetV2; without, features are those of the shipped segmenter")
     parser.add_argument("--holdout", type=int, default=100)
     parser.add_argument("--minutes", type=float, default=180, help="of each training")
+    parser.add_argument("--train_batch_size", type=int, default=8, help="of each; GauGAN needs 17 GB for 8 pictures, less for 4")
     parser.add_argument("--mixed_precision", default="no")
     parser.add_argument("--machine", help="what they train on, for the table, such as 'an H100'; by default the threads of this CPU")
     parser.add_argument("--seed", type=int, default=0)

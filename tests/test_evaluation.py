@@ -2,14 +2,16 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 import pytest
 import torch
 
 from aniface import AnifacePipeline
 from aniface.cli import main
-from aniface.evaluation import evaluate_painter
+from aniface.evaluation import evaluate_painter, eye_tint_difference, mean_of_known
 from aniface.features import PictureFeatures
 from aniface.folders import find_items, split_items
+from aniface.labels import EYE, FACE
 from aniface.models.painter import FacePainter
 from aniface.reports import markdown_table
 from aniface.segmentation_evaluation import DISTURBANCES, evaluate_segmenter
@@ -66,6 +68,19 @@ def test_a_table_of_painters_names_every_run(tiny, split):
     assert "| painter | thousand pictures | " in markdown_table({"what": "rivals", **about})
 
 
+def test_eyes_are_compared_by_tint_not_by_light():
+    ids = np.full((512, 512), FACE, np.uint8)
+    left, right = np.s_[200:250, 100:160], np.s_[200:250, 300:360]
+    ids[left] = ids[right] = EYE
+    picture = np.full((512, 512, 3), 128, np.uint8)
+    picture[left], picture[right] = (60, 60, 60), (180, 180, 180)
+    assert eye_tint_difference(picture, ids) < 0.1
+    picture[right] = (180, 60, 60)
+    assert eye_tint_difference(picture, ids) > 30
+    assert np.isnan(eye_tint_difference(picture, np.where(np.arange(512) > 256, FACE, ids)))  # one eye
+    assert np.isnan(mean_of_known([np.nan])) and mean_of_known([1.0, np.nan, 2.0]) == 1.5
+
+
 def test_painter_report(tiny, split):
     train, held = split
     report = evaluate_painter(tiny, held, PictureFeatures.choose(tiny), judge=tiny, train_items=train)
@@ -73,8 +88,9 @@ def test_painter_report(tiny, split):
     assert set(report["scores"]) == {"real", "no_reference", "own_reference"} == set(report["nearest_training_portrait"])
     assert report["distances"]["no_reference"]["frechet"] > report["distances"]["training portraits"]["frechet"]
     assert report["hair_noise"]["real"] > 0 and report["diversity"] > 0
+    assert set(report["eye_tint_difference"]) == set(report["scores"])
     table = markdown_table(report)
-    assert "| no reference |" in table and "Hair noise" in table and report["features"] in table
+    assert "| no reference |" in table and "Hair noise" in table and "tints" in table and report["features"] in table
 
 
 def test_real_portraits_are_no_distance_from_themselves(tiny, split):

@@ -292,6 +292,7 @@ def triggers(tmp: Path, pipe, tiny, face: Mask) -> Iterator:
         read_flags(flags, ["--output_dir", str(tmp / "new"), "--resume_from_checkpoint", "nowhere"]), {"n": torch.nn.Linear(1, 1)}, {}, ()
     )
     yield lambda: script("train_head")
+    yield lambda: script("match_eyes")
     yield lambda: script(
         "train_head", "--train_data_dir", pictures, "--pretrained_model_name_or_path", headless(tmp / "headless"), "--output_dir", tmp / "h"
     )

@@ -6,7 +6,7 @@ import torch
 
 from aniface import AnifacePipeline, InputError, Mask
 from aniface.cli import main
-from aniface.labels import BACKGROUND, CLOTHES, EYE, FACE, HAIR, MOUTH, regions
+from aniface.labels import BACKGROUND, CLOTHES, EYE, FACE, HAIR, MOUTH, SKIN, regions
 from aniface.mask_statistics import is_valid
 from aniface.metrics import confusion, segmentation_scores
 from aniface.processing import mask_one_hot
@@ -37,6 +37,21 @@ def test_specks_and_loose_pieces_vanish(toy_mask):
     assert clean[row, column] == FACE and (clean[2:12, 2:12] == BACKGROUND).all()
     untouched = without_specks(mask_one_hot(Mask(ids), CLEANING_SIZE)[0].numpy()).argmax(0)
     assert (clean != untouched).mean() < 0.002 and (untouched != ids).mean() < 0.002
+
+
+def test_random_masks_have_no_stumps_and_splinters(toy_mask):
+    """Small skin off the face and small clothes in the hair are left out of masks that nobody drew, and stay in all others."""
+    ids = toy_mask.fit(CLEANING_SIZE).ids.copy()
+    hair = np.argwhere(ids == HAIR)
+    row, column = hair[len(hair) // 4]
+    ids[row : row + 8, column : column + 8] = CLOTHES
+    ids[-12:, 2:14] = SKIN
+    shares = mask_one_hot(Mask(ids), CLEANING_SIZE)[0].numpy()
+    kept, tidy = (without_specks(shares, tidy).argmax(0) for tidy in (False, True))
+    for place, what in ((np.s_[row + 2 : row + 6, column + 2 : column + 6], CLOTHES), (np.s_[-10:, 4:12], SKIN)):
+        assert (kept[place] == what).all() and not (tidy[place] == what).any()
+    assert (tidy[ids == FACE] == FACE).all()  # nothing else goes
+    assert (tidy == SKIN).any() == (toy_mask.ids == SKIN).any()
 
 
 def test_the_scheduler_ends_in_pure_noise_and_trusts_the_guess():

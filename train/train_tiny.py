@@ -51,6 +51,10 @@ def commands(folder: Path, steps: int) -> list[list[str]]:
         ],
         ["train.train_head", *data, "--pretrained_model_name_or_path", painter, "--output_dir", f"{folder}/head"],
         [
+            *["train.match_eyes", *data, "--pretrained_model_name_or_path", f"{folder}/head/painter", "--style_encoder", style],
+            *["--output_dir", f"{folder}/eyes"],
+        ],
+        [
             *["train.fit_hair_colors", "--train_data_dir", f"{folder}/data", "--masks_dir", f"{folder}/masks"],
             *["--style_encoder", style, "--output_dir", f"{folder}/hair"],
         ],
@@ -60,7 +64,7 @@ def commands(folder: Path, steps: int) -> list[list[str]]:
         ],
         [
             *["train.assemble_pipeline", "--segmenter", segmenter, "--style_encoder", style, "--hair_vectors", f"{folder}/hair"],
-            *["--painter", f"{folder}/head/painter", "--mask_denoiser", f"{folder}/mask_diffusion/mask_denoiser"],
+            *["--painter", f"{folder}/eyes/painter", "--mask_denoiser", f"{folder}/mask_diffusion/mask_denoiser"],
             *["--output_dir", f"{folder}/pipeline"],
         ],
     ]

@@ -18,6 +18,9 @@ import torch
 from safetensors.torch import load_file
 
 from aniface import AnifacePipeline, FacePainter, FaceSegmenter, Mask, StyleEncoder
+from aniface.labels import EYE, FACE, HAIR
+from aniface.processing import one_hot
+from train.match_eyes import eye_zones, eyes_of_sides, matched_pictures
 from train.train_tiny import commands
 
 
@@ -58,6 +61,34 @@ def test_the_head_learns_at_its_own_resolution_alone(chain, tmp_path):
         trained = load_file(tmp_path / size / "checkpoint-1" / "painter.safetensors")
         same = [torch.equal(trained[key], start[key]) for key in start if key.startswith("head.")]
         assert same and (all(same) if size == "64" else not any(same))
+
+
+def test_eyes_are_told_apart_by_the_side_of_the_face_they_are_on():
+    ids = np.full((64, 64), HAIR, np.uint8)
+    ids[20:50, 8:40] = FACE  # its middle is at column 24, left of the mask's
+    ids[28:34, 10:18] = ids[28:34, 26:34] = EYE
+    left, right = eyes_of_sides(ids)
+    assert left[28:34, 10:18].all() and right[28:34, 26:34].all() and (left | right).sum() == (ids == EYE).sum()
+    assert not np.stack(eyes_of_sides(np.zeros((64, 64), np.uint8))).any()  # no face at all
+    both = eye_zones(torch.from_numpy(np.stack([ids, ids[:, ::-1]])), 32)
+    assert both.shape == (2, 2, 32, 32) and torch.equal(both[0, 0], both[1, 1].flip(-1)) and float(both.max()) == 1
+
+
+def test_right_eyes_are_to_look_as_left_ones_do():
+    torch.manual_seed(0)
+    painter = FacePainter(channels=(16, 16, 16), rgb_size=16, head_channels=0, latent_dim=4, style_channels=8).eval()
+    for rgb in painter.to_rgb.values():
+        torch.nn.init.normal_(rgb.weight, std=0.3)  # a new painter would paint flat colours, which match
+    ids = torch.full((1, 32, 32), FACE)
+    ids[:, 10:16, 4:12] = ids[:, 10:16, 20:28] = EYE
+    layout, style = one_hot(ids), (torch.randn(1, 5, 4), torch.rand(1, 5, 3), torch.ones(1, 5, 1))
+    zones = eye_zones(ids, 32)
+    target = matched_pictures(painter, layout, *style, zones, 32)
+    painted = painter(layout, *style).detach()
+    left, right = zones[:, :1] == 1, zones[:, 1:] == 1
+    assert torch.equal(target[:, :, :, :16], painted[:, :, :, :16])  # the left half is as it was
+    assert torch.allclose(target * right, painter(layout.flip(-1), *style).flip(-1) * right, atol=1e-5)
+    assert left.any() and (target - painted)[right.expand_as(target)].abs().max() > 1e-3
 
 
 def test_teachers_label_what_nobody_annotated(chain, tmp_path):
