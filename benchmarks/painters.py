@@ -79,7 +79,7 @@ def main() -> None:
     parser.add_argument("--features", help="safetensors of an ImageNet MobileNetV2; without, features are those of the shipped segmenter")
     parser.add_argument("--holdout", type=int, default=100)
     parser.add_argument("--minutes", type=float, default=180, help="of each training")
-    parser.add_argument("--train_batch_size", type=int, default=8, help="of each; GauGAN needs 17 GB for 8 pictures, less for 4")
+    parser.add_argument("--train_batch_size", type=int, default=8, help="of each; GauGAN needs 17 GB for 8 pictures, 10 GB for 4")
     parser.add_argument("--mixed_precision", default="no")
     parser.add_argument("--machine", help="what they train on, for the table, such as 'an H100'; by default the threads of this CPU")
     parser.add_argument("--seed", type=int, default=0)

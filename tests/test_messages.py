@@ -293,6 +293,18 @@ def triggers(tmp: Path, pipe, tiny, face: Mask) -> Iterator:
     )
     yield lambda: script("train_head")
     yield lambda: script("match_eyes")
+    odd = [
+        "--train_data_dir",
+        pictures,
+        "--pretrained_model_name_or_path",
+        "aniface-512",
+        "--resolution",
+        "384",
+        "--output_dir",
+        tmp / "odd",
+    ]
+    for name in ("match_eyes", "train_painter"):
+        yield lambda name=name: script(name, *odd)
     yield lambda: script(
         "train_head", "--train_data_dir", pictures, "--pretrained_model_name_or_path", headless(tmp / "headless"), "--output_dir", tmp / "h"
     )

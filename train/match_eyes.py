@@ -27,7 +27,7 @@ from aniface.processing import one_hot
 
 from .common import Run, make_parser, read_flags, run_script
 from .dataset import find_data
-from .portraits import PortraitStream, choose_styles, drawn_masks
+from .portraits import PortraitStream, check_resolution, choose_styles, drawn_masks
 
 EYES_WEIGHT = 2.0  # of the difference in eyes, a thirtieth of the picture, beside that in all of it
 BORDER = 3  # px at 256: lashes and their shadows lie so far around an eye
@@ -77,6 +77,7 @@ def main() -> None:
         raise InputError("--pretrained_model_name_or_path is missing; give the painter whose eyes are to match")
     items, _ = find_data(args)
     painter = FacePainter.from_pretrained(args.pretrained_model_name_or_path)
+    check_resolution(painter, args.resolution)
     size = min(args.resolution, painter.trunk_size)  # the head sees a few pixels at a time and knows no left and right
     if painter.head is not None:
         painter.head.requires_grad_(False)

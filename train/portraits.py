@@ -9,7 +9,8 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from aniface.labels import EYE, FACE, MOUTH, NUM_STYLE_REGIONS, vote_resize
+from aniface.labels import EYE, FACE, MOUTH, NUM_STYLE_REGIONS, InputError, vote_resize
+from aniface.models.painter import FacePainter
 from aniface.models.style_encoder import StyleEncoder, region_means
 from aniface.processing import one_hot, pixels_from_uint8
 
@@ -17,6 +18,12 @@ from .augment import random_grid
 from .data import SampleStream
 
 NUM_UNIFORMS = 16
+
+
+def check_resolution(painter: FacePainter, resolution: int) -> None:
+    """Raise InputError if the painter does not paint pictures of this side."""
+    if resolution not in painter.sizes:
+        raise InputError(f"--resolution {resolution}: this painter paints at {', '.join(map(str, painter.sizes))} px; choose one of them")
 
 
 def sloppy_ids(ids: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -45,7 +45,7 @@ from aniface.start_masks import random_face
 from .common import Run, make_parser, read_flags, run_script
 from .data import contact_sheet, stack_samples
 from .dataset import find_data
-from .portraits import PortraitStream, choose_styles, drawn_masks, own_count
+from .portraits import PortraitStream, check_resolution, choose_styles, drawn_masks, own_count
 
 WEIGHTS = {
     "adversarial": 3.0,
@@ -247,12 +247,13 @@ def main() -> None:
     keep_freed_memory(everything=True)
     torch.manual_seed(args.seed)
     items, _ = find_data(args)
-    pictures, masks = load_all(items, args.resolution)
-    sheet_masks = [random_face(seed) for seed in range(16)]
     if args.pretrained_model_name_or_path:
         painter = FacePainter.from_pretrained(args.pretrained_model_name_or_path)
     else:
         painter = FacePainter(**CONFIGURATIONS[args.configuration])
+    check_resolution(painter, args.resolution)
+    pictures, masks = load_all(items, args.resolution)
+    sheet_masks = [random_face(seed) for seed in range(16)]
     if painter.head is not None:
         painter.head.requires_grad_(args.resolution > painter.trunk_size)  # otherwise unused; it is trained by itself first: train_head
     discriminator, feature_discriminator = MultiscaleDiscriminator(), FeatureDiscriminator()
