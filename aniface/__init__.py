@@ -19,6 +19,7 @@ _HOME = {
     "StyleEncoder": "aniface.models.style_encoder",
     "HairColors": "aniface.models.hair_colors",
     "FacePainter": "aniface.models.painter",
+    "DetailAdapter": "aniface.models.detail_adapter",
     "MaskDenoiser": "aniface.models.mask_denoiser",
     "MultiscaleDiscriminator": "aniface.models.discriminator",
     # diffusers looks the base class of a component up in the component's own package.

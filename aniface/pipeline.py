@@ -13,15 +13,17 @@ from diffusers.pipelines.pipeline_loading_utils import LOADABLE_CLASSES
 from diffusers.utils import BaseOutput
 from PIL import Image
 
+from .details import Details, carry_over, see_details, without_hue
 from .hair import HAIR_COLORS, parse_hair_color
 from .labels import STYLE_REGIONS, InputError, Mask
 from .memory import keep_freed_memory
+from .models.detail_adapter import DetailAdapter
 from .models.hair_colors import HairColors
 from .models.mask_denoiser import MaskDenoiser
 from .models.network import HUB_OPTIONS, check_model_path, check_pipeline, loading
 from .models.painter import FacePainter
 from .models.segmenter import FaceSegmenter
-from .models.style_encoder import StyleEncoder, region_means
+from .models.style_encoder import StyleEncoder, region_means, style_region_shares
 from .precision import bf16_pays
 from .processing import fit_picture, mask_one_hot, pixels_from_uint8, to_pil, to_rgb_picture
 from .random_masks import MaskSampler
@@ -80,6 +82,16 @@ def check_number(value, name: str, most: float) -> float:
     return float(value)
 
 
+def check_adapter(adapter: DetailAdapter, painter: FacePainter) -> None:
+    """Raise InputError if the painter's features are not those that the adapter adds to."""
+    channels = tuple(adapter.config.channels)
+    if adapter.config.image_size != painter.trunk_size or tuple(painter.config.channels)[-len(channels) :] != channels:
+        raise InputError(
+            f"this detail_adapter is for painters of {adapter.config.image_size} px that end in {', '.join(map(str, channels))} channels; "
+            "give detail_adapter=None, or train one for this painter (train.train_detail_adapter)"
+        )
+
+
 class AnifacePipeline(DiffusionPipeline):
     """Paints anime portraits that follow a flat map of 7 classes (see `aniface.labels`).
 
@@ -90,13 +102,14 @@ class AnifacePipeline(DiffusionPipeline):
         painter: mask and styles -> portrait.
         mask_denoiser: noise -> mask. Optional: without it random masks are bent start masks.
         mask_scheduler: the noise levels of the mask denoiser.
+        detail_adapter: details of a reference -> features for the painter. Optional: without it references give codes and colours only.
 
     Attributes:
         bf16: whether the painter computes in bfloat16, which changes a picture by 0.2 of 255 levels on average. None, the default: on
             CPUs with instructions for it, where that is faster.
     """
 
-    _optional_components = ["mask_denoiser", "mask_scheduler"]
+    _optional_components = ["mask_denoiser", "mask_scheduler", "detail_adapter"]
 
     def __init__(
         self,
@@ -106,12 +119,15 @@ class AnifacePipeline(DiffusionPipeline):
         painter: FacePainter,
         mask_denoiser: MaskDenoiser | None = None,
         mask_scheduler: DDIMScheduler | None = None,
+        detail_adapter: DetailAdapter | None = None,
     ):
         super().__init__()
         self.register_modules(segmenter=segmenter, style_encoder=style_encoder, hair_vectors=hair_vectors, painter=painter)
-        self.register_modules(mask_denoiser=mask_denoiser, mask_scheduler=mask_scheduler)
+        self.register_modules(mask_denoiser=mask_denoiser, mask_scheduler=mask_scheduler, detail_adapter=detail_adapter)
         for network in self.networks.values():
             lay_out_weights(network.eval())
+        if detail_adapter is not None:
+            check_adapter(detail_adapter, painter)
         self.bf16: bool | None = None
         keep_freed_memory()
 
@@ -296,23 +312,35 @@ class AnifacePipeline(DiffusionPipeline):
         picture = to_rgb_picture(reference, what="the reference")
         size = self.style_encoder.config.image_size
         pixels = self._pixels(picture, size)
-        layout = mask_one_hot(self.segment(picture), size).to(self.device)
-        mean, log_variance = self.style_encoder(pixels, layout)
+        mask = self.segment(picture)
+        layout = mask_one_hot(mask, size).to(self.device)
+        dtype = self.style_encoder.dtype
+        mean, log_variance = (part.float() for part in self.style_encoder(pixels.to(dtype), layout.to(dtype)))
         colours, present = region_means(pixels, layout)
-        return SeenStyle(mean, log_variance, colours, present)
+        return SeenStyle(mean, log_variance, colours, present, self._details(picture, mask))
+
+    def _details(self, picture: Image.Image, mask: Mask) -> tuple[Details, ...]:
+        if self.detail_adapter is None:
+            return ()
+        size = self.detail_adapter.config.image_size
+        return (see_details(self._pixels(picture, size), mask_one_hot(mask, size).to(self.device)),)
 
     @torch.inference_mode()
     def choose_style(
         self, layout: torch.Tensor, seen: SeenStyle | None = None, seed: int = 0, number: int = 0, style_strength: float = 1.0
     ) -> Style:
-        """The style of variant `number`: around what was seen, where something was, else a random one."""
+        """The style of variant `number`: around what was seen, where something was, else a random one.
+
+        Details are the first variant's only: the others, which have them too, would all look like it.
+        """
         noise = random_noise(seed, number, self.painter.config.latent_dim + 3).to(self.device)
         free = Style(*self.style_encoder.sample(noise))
         if seen is None or style_strength == 0:
             return free
         spread = (0.5 * seen.log_variance).exp() * (number > 0)
         codes, here = seen.mean + spread * noise[..., :-3], seen.present > 0
-        style = Style(torch.where(here, codes, free.codes), torch.where(here, seen.colours, free.colours))
+        details = carry_over(seen.details, layout) if number == 0 else None
+        style = Style(torch.where(here, codes, free.codes), torch.where(here, seen.colours, free.colours), details)
         return free.lerp(style, style_strength)
 
     @torch.inference_mode()
@@ -330,16 +358,25 @@ class AnifacePipeline(DiffusionPipeline):
         if region == "hair":
             codes[:, index] = self.hair_vectors(codes[:, index], wanted, min(strength, 1.0))
         colours[:, index] = wanted
-        missed = wanted - self._painted_colours(Style(codes, colours), layout)[:, index]
+        details = style.details
+        if details is not None:  # what is left of hues there is the old colour's
+            inside = style_region_shares(torch.nn.functional.adaptive_avg_pool2d(layout, details.shape[-1]))[:, index : index + 1]
+            details = without_hue(details, min(strength, 1.0) * inside)
+        missed = wanted - self._painted_colours(Style(codes, colours, details), layout)[:, index]
         colours[:, index] = (wanted + missed).clamp(-1.5, 1.5)
-        return Style(codes, colours)
+        return Style(codes, colours, details)
 
     @torch.inference_mode()
     def paint_style(self, layout: torch.Tensor, style: Style, size: int | None = None) -> torch.Tensor:
         """Paint: (1, 3, S, S) in [-1, 1], at the painter's finest resolution or `size`."""
-        bf16 = bf16_pays(self.device) if self.bf16 is None else self.bf16
+        dtype = self.painter.dtype
+        bf16 = (bf16_pays(self.device) if self.bf16 is None else self.bf16) and dtype == torch.float32
+        inputs = (part.to(dtype) for part in (layout, style.codes, style.colours, torch.ones_like(style.colours[..., :1])))
         with torch.autocast(self.device.type, torch.bfloat16, enabled=bf16):
-            painted = self.painter(layout, style.codes, style.colours, torch.ones_like(style.colours[..., :1]), size=size)
+            added = None
+            if style.details is not None and self.detail_adapter is not None:
+                added = self.detail_adapter(style.details.to(self.detail_adapter.dtype))
+            painted = self.painter(*inputs, size=size, added=added)
         return painted.float().clamp(-1, 1)
 
     def _painted_colours(self, style: Style, layout: torch.Tensor) -> torch.Tensor:

@@ -111,7 +111,7 @@ def painters_table(report: dict) -> str:
 def style_table(report: dict) -> str:
     hair, rest = report["hair"], report["rest_of_picture"]
     smooth, latent = report["interpolation"], report["latent_space"]
-    own, other = report["own_distance"], report["random_distance"]
+    own, other, own_codes, other_codes = (report[f"{name}_distance"] for name in ("own", "random", "own_by_codes", "random_by_codes"))
     correlations = ", ".join(f"{region} {value:.2f}" for region, value in report["reference_correlation"].items())
     lines = [f"| hair asked to be | named so | median CIEDE2000 ({hair['masks']} masks) |", "|---|---|---|"]
     lines += [f"| {name} | {row['named_so']:.0%} | {row['median_ciede2000']:.1f} |" for name, row in hair["colours"].items()]
@@ -125,7 +125,9 @@ def style_table(report: dict) -> str:
         f"Correlation of a region's colour with the reference's over {report['pairs']} random pairs: {correlations}.",
         f"From the true picture, painted in its own style and in another's: mean CIEDE2000 of the pixels {own['ciede2000']:.1f} and "
         f"{other['ciede2000']:.1f}, a factor of {other['ciede2000'] / own['ciede2000']:.2f}; perceptual distance ({report['features']}) "
-        f"{own['perceptual']:.3f} and {other['perceptual']:.3f}, a factor of {other['perceptual'] / own['perceptual']:.2f}.",
+        f"{own['perceptual']:.3f} and {other['perceptual']:.3f}, a factor of {other['perceptual'] / own['perceptual']:.2f}. By codes and "
+        f"mean colours alone, without details: {own_codes['perceptual']:.3f} and {other_codes['perceptual']:.3f}, a factor of "
+        f"{other_codes['perceptual'] / own_codes['perceptual']:.2f}.",
         f"Eight steps from style to style: the greatest step is {smooth['mean_greatest']:.2f} times the mean one on average, "
         f"{smooth['greatest']:.2f} at worst.",
         f"A linear probe on the hair's code names its colour in {latent['probe_accuracy']:.1%} of held-out portraits; KL divergence "

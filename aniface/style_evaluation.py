@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -110,10 +111,10 @@ def region_colours(picture: np.ndarray, mask: Mask) -> np.ndarray:
 
 
 def evaluate_references(pipe, portraits: Portraits, pairs: int, features: PictureFeatures, seed: int = 0) -> dict:
-    """Do colours follow the reference, and does the own style bring a portrait back?"""
+    """Do colours follow the reference, and does the own style bring a portrait back: all of it, and by its codes and colours alone?"""
     rng = np.random.default_rng(seed)
     asked, painted = [], []
-    own, other = [], []
+    distances: dict[str, list] = {name: [] for name in ("own", "random", "own_by_codes", "random_by_codes")}
 
     def differences(picture: np.ndarray, shown: np.ndarray) -> tuple[float, float]:
         """Perceptual distance by the features, mean CIEDE2000 of the pixels."""
@@ -122,12 +123,15 @@ def evaluate_references(pipe, portraits: Portraits, pairs: int, features: Pictur
     for number in range(pairs):
         picture, mask = portraits[number % len(portraits)]
         reference = portraits[int(rng.integers(len(portraits)))][0]
-        shown = as_array(pipe, mask, reference=reference, seed=number)
-        asked.append(region_colours(reference, pipe.segment(reference)))
-        painted.append(region_colours(shown, mask))
-        other.append(differences(picture, shown))
-        if number < len(portraits):
-            own.append(differences(picture, as_array(pipe, mask, reference=picture, seed=number)))
+        references = {"random": reference} | ({"own": picture} if number < len(portraits) else {})
+        for name, shown in references.items():
+            seen = pipe.encode_reference(shown)
+            for kind, style in ((name, seen), (f"{name}_by_codes", replace(seen, details=()))):
+                result = as_array(pipe, mask, reference=style, seed=number)
+                distances[kind].append(differences(picture, result))
+                if kind == "random":
+                    asked.append(region_colours(reference, pipe.segment(reference)))
+                    painted.append(region_colours(result, mask))
     all_asked, all_painted = np.stack(asked), np.stack(painted)
     correlations = {}
     for region in CORRELATED:
@@ -139,8 +143,8 @@ def evaluate_references(pipe, portraits: Portraits, pairs: int, features: Pictur
         "pairs": pairs,
         "reference_correlation": correlations,
         **{
-            name: {"perceptual": float(perceptual), "ciede2000": float(colours)}
-            for name, (perceptual, colours) in (("own_distance", np.mean(own, 0)), ("random_distance", np.mean(other, 0)))
+            f"{name}_distance": dict(zip(("perceptual", "ciede2000"), np.mean(rows, 0).tolist(), strict=True))
+            for name, rows in distances.items()
         },
     }
 
@@ -173,7 +177,8 @@ def encode_items(pipe, items: Iterable[Item]) -> tuple[torch.Tensor, torch.Tenso
 
 
 def evaluate_latent_space(pipe, train_items: Sequence[Item], items: Sequence[Item], features: PictureFeatures) -> dict:
-    """A linear probe for hair colour, fitted to `train_items`, tested on `items`; KL divergence; random codes against encoded ones."""
+    """A linear probe for hair colour, fitted to `train_items`, tested on `items`; KL divergence; random codes against encoded ones,
+    both without details, which are no part of the latent space."""
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
@@ -193,7 +198,8 @@ def evaluate_latent_space(pipe, train_items: Sequence[Item], items: Sequence[Ite
         other, _ = load_item(items[(number + 1) % len(items)], SIZE)
         real.append(features.pooled([picture])[0])
         free.append(features.pooled([as_array(pipe, Mask(ids), seed=number)])[0])
-        styled.append(features.pooled([as_array(pipe, Mask(ids), reference=other, seed=number)])[0])
+        codes_alone = replace(pipe.encode_reference(other), details=())
+        styled.append(features.pooled([as_array(pipe, Mask(ids), reference=codes_alone, seed=number)])[0])
     return {
         "probe_accuracy": float(probe.score(*known(codes, names))),
         "divergence": float(vae_divergence(codes, log_variances)),

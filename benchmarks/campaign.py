@@ -51,7 +51,7 @@ def main() -> None:
     masks = [random_face(seed) for seed in range(COLUMNS)]
     rows, pictures = [], [[mask.to_image() for mask in masks]]
     for thousand, folder in args.stage:
-        pipe = AnifacePipeline.from_pretrained(painter=FacePainter.from_pretrained(folder))
+        pipe = AnifacePipeline.from_pretrained(painter=FacePainter.from_pretrained(folder), detail_adapter=None)
         rows.append({"thousand_pictures": float(thousand)} | score(pipe, held, PictureFeatures.choose(pipe, args.features)))
         pictures.append([pipe(mask, seed=seed).images[0] for seed, mask in enumerate(masks)])
         print(rows[-1], flush=True)

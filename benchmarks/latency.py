@@ -38,7 +38,7 @@ def measure(threads: int, runs: int, gaugan_runs: int) -> dict:
     mask = start_masks()["bob"]
     picture = pipe(mask).images[0]
     layout = pipe.layout_of(mask)
-    style = pipe.choose_style(layout)
+    style, seen = pipe.choose_style(layout), pipe.encode_reference(picture)
     gaugan = FacePainter(**CONFIGURATIONS["gaugan"]).eval()
     lay_out_weights(gaugan)
 
@@ -55,6 +55,7 @@ def measure(threads: int, runs: int, gaugan_runs: int) -> dict:
         "style of a reference": milliseconds(lambda: pipe.see_style(picture), runs),
         "picture to PIL": milliseconds(lambda: to_pil(pipe.paint_style(layout, style)), runs),
         "whole call": milliseconds(lambda: pipe(mask), runs),
+        "whole call, its own mask's reference": milliseconds(lambda: pipe(mask, reference=seen), runs),
         "whole call, hair pink": milliseconds(lambda: pipe(mask, hair_color="pink"), runs),
     }
     least = min(parts["painter"]["median"], parts["painter, bf16"]["median"])

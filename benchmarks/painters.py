@@ -100,7 +100,7 @@ def main() -> None:
             continue
         folder = Path(args.work_dir, name)
         spent = train(painter, flags, args, folder)
-        pipe = AnifacePipeline.from_pretrained(painter=FacePainter.from_pretrained(folder / "painter"))
+        pipe = AnifacePipeline.from_pretrained(painter=FacePainter.from_pretrained(folder / "painter"), detail_adapter=None)
         features = PictureFeatures.choose(pipe, args.features)
         report["features"] = features.name
         report["runs"][name] = spent | score(pipe, held, features)

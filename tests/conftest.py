@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from aniface import AnifacePipeline, FacePainter, FaceSegmenter, HairColors, Mask, MaskDenoiser, StyleEncoder
+from aniface import AnifacePipeline, DetailAdapter, FacePainter, FaceSegmenter, HairColors, Mask, MaskDenoiser, StyleEncoder
 from aniface.random_masks import make_scheduler
 from train.toy_data import draw_mask, draw_picture, write_toy_data
 
@@ -26,7 +26,8 @@ def tiny() -> AnifacePipeline:
     torch.manual_seed(0)
     painter = FacePainter(channels=(8, 8, 8, 8, 8, 8), spade_hidden=4, latent_dim=4, style_channels=8, head_channels=4)
     segmenter = FaceSegmenter(image_size=64, decoder_channels=(8, 8, 8, 8, 8))
-    return AnifacePipeline(segmenter, StyleEncoder(image_size=32, channels=(8, 8), latent_dim=4), HairColors(4), painter)
+    encoder, adapter = StyleEncoder(image_size=32, channels=(8, 8), latent_dim=4), DetailAdapter(width=4, channels=(8, 8, 8))
+    return AnifacePipeline(segmenter, encoder, HairColors(4), painter, detail_adapter=adapter)
 
 
 @pytest.fixture()

@@ -212,7 +212,7 @@ def small_pipeline():
     """A pipeline of the smallest networks there can be; it paints 16 pixels, shown as 512."""
     import torch
 
-    from aniface import AnifacePipeline, FacePainter, FaceSegmenter, HairColors, MaskDenoiser, StyleEncoder
+    from aniface import AnifacePipeline, DetailAdapter, FacePainter, FaceSegmenter, HairColors, MaskDenoiser, StyleEncoder
     from aniface.random_masks import make_scheduler
 
     class Enlarged(AnifacePipeline):
@@ -226,20 +226,21 @@ def small_pipeline():
     segmenter = FaceSegmenter(image_size=64, decoder_channels=(8, 8, 8, 8, 8))
     denoiser = MaskDenoiser(mask_size=16, channels=(8, 16), time_dim=8)
     encoder = StyleEncoder(image_size=32, channels=(8, 8), latent_dim=4)
-    return Enlarged(segmenter, encoder, HairColors(4), painter, denoiser, make_scheduler())
+    adapter = DetailAdapter(image_size=16, width=4, channels=(8,))
+    return Enlarged(segmenter, encoder, HairColors(4), painter, denoiser, make_scheduler(), adapter)
 
 
 class ModelFiles:
     """One file of a model's folder is damaged, then the model is loaded."""
 
     def __init__(self, folder: Path):
-        from aniface import AnifacePipeline, FacePainter, FaceSegmenter, HairColors, MaskDenoiser, StyleEncoder
+        from aniface import AnifacePipeline, DetailAdapter, FacePainter, FaceSegmenter, HairColors, MaskDenoiser, StyleEncoder
 
         self.folder = folder / "model"
         pipe = small_pipeline()
         AnifacePipeline(**pipe.components).save_pretrained(self.folder)
         kinds = {"painter": FacePainter, "hair_vectors": HairColors, "style_encoder": StyleEncoder, "mask_denoiser": MaskDenoiser}
-        self.kinds = kinds | {"segmenter": FaceSegmenter, "": AnifacePipeline}
+        self.kinds = kinds | {"segmenter": FaceSegmenter, "detail_adapter": DetailAdapter, "": AnifacePipeline}
 
     def read(self, damaged: tuple[str, str, bytes]) -> None:
         part, file, data = damaged
@@ -257,7 +258,7 @@ class Configs(ModelFiles):
     """config.json, model_index.json, scheduler_config.json."""
 
     FILES = [("painter", "config.json"), ("hair_vectors", "config.json"), ("style_encoder", "config.json")] * 3
-    FILES += [("mask_denoiser", "config.json"), ("segmenter", "config.json")]
+    FILES += [("mask_denoiser", "config.json"), ("segmenter", "config.json"), ("detail_adapter", "config.json")]
     FILES += [("", "model_index.json"), ("mask_scheduler", "scheduler_config.json")]
 
     def make(self, rng: random.Random) -> tuple[str, str, bytes]:

@@ -58,7 +58,8 @@ def test_a_painter_without_its_fine_blocks_paints_what_it_painted_before():
 
 
 def test_a_table_of_painters_names_every_run(tiny, split):
-    tiny_128 = AnifacePipeline(**tiny.components | {"painter": painters.coarse_part(tiny.painter, tiny.painter.trunk_size // 2)})
+    smaller = {"painter": painters.coarse_part(tiny.painter, tiny.painter.trunk_size // 2), "detail_adapter": None}
+    tiny_128 = AnifacePipeline(**tiny.components | smaller)
     row = score(tiny_128, split[1], PictureFeatures.choose(tiny))  # of smaller pictures than the masks
     runs = {name: {"minutes": 5.0, "thousand_pictures": 0.5} | row for name in painters.plan("losses", tiny.painter)}
     assert list(runs) == ["none", *WEIGHTS]
@@ -104,7 +105,8 @@ def test_style_report(tiny, split):
     report = evaluate_style(tiny, split[1], split[0], PictureFeatures.choose(tiny))
     assert report["hair"]["masks"] == 8 and set(report["reference_correlation"]) == {"hair", "clothes", "background"}
     assert 0 <= report["latent_space"]["probe_accuracy"] <= 1 and report["interpolation"]["greatest"] >= 1
-    assert "| pink |" in markdown_table(report)
+    assert min(report[f"{name}_distance"]["perceptual"] for name in ("own", "random", "own_by_codes", "random_by_codes")) > 0
+    assert "| pink |" in markdown_table(report) and "By codes and mean colours alone" in markdown_table(report)
 
 
 def test_the_command_writes_json_and_markdown(tmp_path, toy_folder, tiny):

@@ -21,7 +21,7 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
-from aniface import AnifacePipeline, HairColors, InputError, Mask, MultiscaleDiscriminator, StyleEncoder
+from aniface import AnifacePipeline, DetailAdapter, HairColors, InputError, Mask, MultiscaleDiscriminator, StyleEncoder
 from aniface.cli import build_parser
 from aniface.labels import MAX_MESSAGE, check_target, mask_from_labelme, open_picture, read_labelme
 from train.common import Run, make_parser, read_flags
@@ -170,6 +170,7 @@ def triggers(tmp: Path, pipe, tiny, face: Mask) -> Iterator:
     yield lambda: tiny(face, reference=Image.open(tmp / "truncated.png"))
     yield lambda: tiny(face, region_references={"hair": shows_no("hair", tiny)})
     yield lambda: tiny.vary_mask(face)
+    yield lambda: AnifacePipeline(**tiny.components | {"detail_adapter": DetailAdapter()})
 
     # models
     yield lambda: AnifacePipeline.from_pretrained("./nowhere")
@@ -293,6 +294,7 @@ def triggers(tmp: Path, pipe, tiny, face: Mask) -> Iterator:
     )
     yield lambda: script("train_head")
     yield lambda: script("match_eyes")
+    yield lambda: script("train_detail_adapter")
     odd = [
         "--train_data_dir",
         pictures,
@@ -303,7 +305,7 @@ def triggers(tmp: Path, pipe, tiny, face: Mask) -> Iterator:
         "--output_dir",
         tmp / "odd",
     ]
-    for name in ("match_eyes", "train_painter"):
+    for name in ("match_eyes", "train_painter", "train_detail_adapter"):
         yield lambda name=name: script(name, *odd)
     yield lambda: script(
         "train_head", "--train_data_dir", pictures, "--pretrained_model_name_or_path", headless(tmp / "headless"), "--output_dir", tmp / "h"

@@ -11,6 +11,7 @@ from aniface import AnifacePipeline, InputError, Mask, precision
 from aniface.hair import HAIR_COLORS
 from aniface.labels import EYE, FACE, HAIR, MOUTH
 from aniface.metrics import confusion, iou_per_class
+from aniface.start_masks import start_masks
 
 
 def pixels(image: Image.Image) -> np.ndarray:
@@ -159,7 +160,7 @@ def test_bundled_weights_are_small_and_half_precision():
     from aniface.models.network import BUNDLED_WEIGHTS
 
     files = list(BUNDLED_WEIGHTS.rglob("*.safetensors"))
-    assert len(files) == 5 and sum(path.stat().st_size for path in files) < 45e6
+    assert len(files) == 6 and sum(path.stat().st_size for path in files) < 45e6
     for path in files:
         with safe_open(path, "pt") as file:
             kinds = {file.get_tensor(key).dtype for key in file.keys()}  # noqa: SIM118
@@ -219,3 +220,15 @@ def test_precision_follows_the_cpu(monkeypatch):
     assert not precision.bf16_pays(torch.device("cpu"))
     monkeypatch.setattr(torch.cpu, precision.INSTRUCTIONS[0], lambda: True)
     assert precision.bf16_pays(torch.device("cpu")) and not precision.bf16_pays(torch.device("cuda"))
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_in_half_precision_it_paints_nearly_the_same(bundled, dtype):
+    mask = start_masks()["bob"]
+    reference = bundled(mask, seed=2).images[0]
+    half = AnifacePipeline.from_pretrained(dtype=dtype)
+    assert {network.dtype for network in half.networks.values()} == {dtype}
+    for arguments in ({"reference": reference}, {"hair_color": "pink", "seed": 5}):
+        whole, rough = (np.asarray(pipe(mask, **arguments).images[0], float) for pipe in (bundled, half))
+        assert np.abs(whole - rough).mean() < (0.5 if dtype == torch.float16 else 1.5)
+    assert (bundled.segment(reference).ids == half.segment(reference).ids).mean() > 0.98

@@ -1,12 +1,16 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageDraw
 
-from aniface import InputError
+from aniface import AnifacePipeline, InputError, Mask
+from aniface.features import PictureFeatures
 from aniface.labels import CLOTHES, EYE, HAIR, STYLE_REGIONS
+from aniface.start_masks import start_masks
 from aniface.styles import SeenStyle, blend_seen, nothing_like
 
 
@@ -112,3 +116,85 @@ def test_an_encoded_reference_serves_as_its_picture(bundled, toy_mask, two_portr
         assert bundled(toy_mask, **arguments).images[0].tobytes() == bundled(toy_mask, reference=two_portraits[0]).images[0].tobytes()
     by_region, by_picture = (bundled(toy_mask, region_references={"hair": hair}).images[0] for hair in (style, two_portraits[0]))
     assert by_region.tobytes() == by_picture.tobytes()
+
+
+@pytest.fixture(scope="module")
+def portrait(bundled):
+    """A portrait of ours with strokes in its hair and on its clothes that no code tells of, and the mask that is seen in it."""
+    mask = start_masks()["bob"]
+    picture = bundled(mask, hair_color="red", region_colors={"clothes": "#2040a0"}, seed=3).images[0]
+    strokes = Image.new("L", picture.size)
+    for x in range(-512, 512, 36):
+        ImageDraw.Draw(strokes).line([(x, 0), (x + 400, 512)], fill=255, width=5)
+    inside = (np.asarray(strokes) > 0) & np.isin(mask.ids, (HAIR, CLOTHES))
+    picture = Image.fromarray(np.where(inside[..., None], np.uint8(30), np.asarray(picture)))
+    return picture, bundled.segment(picture)
+
+
+def codes_alone(pipe, picture):
+    return replace(pipe.encode_reference(picture), details=())
+
+
+def off(one, other, where=slice(None)) -> float:
+    return float(np.abs(np.asarray(one).astype(float) - np.asarray(other).astype(float))[where].mean())
+
+
+def test_its_own_mask_brings_a_portrait_back_stroke_by_stroke(bundled, portrait):
+    picture, mask = portrait
+    features = PictureFeatures.choose(bundled)
+    with_details, without = (bundled(mask, reference=style).images[0] for style in (picture, codes_alone(bundled, picture)))
+    assert features.distance(with_details, picture) < features.distance(without, picture) / 2
+
+
+def test_an_edited_mask_keeps_the_details_elsewhere(bundled, portrait):
+    picture, mask = portrait
+    ids = mask.ids.copy()
+    ids[:100] = np.where(ids[:100] == HAIR, 0, ids[:100])  # hair that is less high
+    before, after = (bundled(Mask(chosen), reference=picture).images[0] for chosen in (mask.ids, ids))
+    assert (ids != mask.ids).any() and off(after, before, slice(200, 512)) < 3
+    rest = [np.asarray(image)[200:] for image in (picture, after, bundled(Mask(ids), reference=codes_alone(bundled, picture)).images[0])]
+    features = PictureFeatures.choose(bundled)
+    assert features.distance(rest[0], rest[1]) < features.distance(rest[0], rest[2]) / 2
+
+
+def test_another_hair_colour_leaves_the_strokes(bundled, portrait):
+    picture, mask = portrait
+    hair = mask.ids == HAIR
+
+    def brightness(image) -> np.ndarray:
+        return np.asarray(Image.fromarray(np.asarray(image)).convert("L"), float)[hair]
+
+    blue = bundled(mask, reference=picture, hair_color="blue").images[0]
+    plain = bundled(mask, reference=codes_alone(bundled, picture), hair_color="blue").images[0]
+    alike, less = (np.corrcoef(brightness(image), brightness(picture))[0, 1] for image in (blue, plain))
+    assert alike > 0.7 and alike > less
+    colour = mean_colour(blue, mask.ids, HAIR)
+    assert colour[2] > colour[0] + 40 and off(blue, bundled(mask, reference=picture).images[0], ~hair) < 6
+
+
+def test_details_are_the_first_variants_and_fade_with_the_style(bundled, portrait):
+    picture, mask = portrait
+    style = codes_alone(bundled, picture)
+    first, second = bundled(mask, reference=picture, num_images=2).images
+    assert second.tobytes() == bundled(mask, reference=style, num_images=2).images[1].tobytes() and first.tobytes() != second.tobytes()
+    seen, layout = bundled.see_style(picture), bundled.layout_of(mask)
+    whole, half = (bundled.choose_style(layout, seen, style_strength=strength).details for strength in (1.0, 0.5))
+    assert torch.allclose(half, whole / 2) and bundled.choose_style(layout, seen, style_strength=0).details is None
+    blend = bundled.choose_style(layout, bundled.see_style([(picture, 1), (style, 3)])).details
+    assert torch.allclose(blend, whole / 16, atol=1e-6)
+
+
+def test_a_region_has_the_details_of_its_reference(bundled, portrait, two_portraits):
+    picture, mask = portrait
+    layout = bundled.layout_of(mask)
+    mixed = bundled.choose_style(layout, bundled.see_style(codes_alone(bundled, two_portraits[0]), {"hair": picture})).details
+    whole = bundled.choose_style(layout, bundled.see_style(picture)).details
+    hair = torch.nn.functional.adaptive_avg_pool2d(layout, whole.shape[-1])[:, HAIR : HAIR + 1]
+    assert torch.allclose(mixed, whole * hair, atol=1e-6) and mixed.any()
+
+
+def test_without_an_adapter_there_are_no_details(bundled, portrait):
+    picture, mask = portrait
+    plain = AnifacePipeline(**bundled.components | {"detail_adapter": None})
+    assert not plain.encode_reference(picture).details
+    assert plain(mask, reference=picture).images[0].tobytes() == bundled(mask, reference=codes_alone(bundled, picture)).images[0].tobytes()

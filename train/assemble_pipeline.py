@@ -1,7 +1,8 @@
 """Put trained networks together into a pipeline folder with fp16 weights, ready to ship, load or push.
 
 python -m train.assemble_pipeline --segmenter runs/segmenter/model --style_encoder runs/vae/style_encoder --hair_vectors runs/hair \\
-    --painter runs/head/painter --mask_denoiser runs/mask_diffusion/mask_denoiser --output_dir aniface/weights/aniface-512
+    --painter runs/eyes/painter --detail_adapter runs/details/detail_adapter --mask_denoiser runs/mask_diffusion/mask_denoiser \\
+    --output_dir aniface/weights/aniface-512
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from pathlib import Path
 import torch
 
 from aniface.labels import InputError
+from aniface.models.detail_adapter import DetailAdapter
 from aniface.models.hair_colors import HairColors
 from aniface.models.mask_denoiser import MaskDenoiser
 from aniface.models.painter import FacePainter
@@ -29,6 +31,7 @@ PARTS = {
     "style_encoder": StyleEncoder,
     "hair_vectors": HairColors,
     "painter": FacePainter,
+    "detail_adapter": DetailAdapter,
     "mask_denoiser": MaskDenoiser,
 }
 

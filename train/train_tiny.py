@@ -55,6 +55,10 @@ def commands(folder: Path, steps: int) -> list[list[str]]:
             *["--output_dir", f"{folder}/eyes"],
         ],
         [
+            *["train.train_detail_adapter", *data, "--resolution", "256", "--pretrained_model_name_or_path", f"{folder}/eyes/painter"],
+            *["--style_encoder", style, "--features", segmenter, "--output_dir", f"{folder}/details"],
+        ],
+        [
             *["train.fit_hair_colors", "--train_data_dir", f"{folder}/data", "--masks_dir", f"{folder}/masks"],
             *["--style_encoder", style, "--output_dir", f"{folder}/hair"],
         ],
@@ -64,7 +68,8 @@ def commands(folder: Path, steps: int) -> list[list[str]]:
         ],
         [
             *["train.assemble_pipeline", "--segmenter", segmenter, "--style_encoder", style, "--hair_vectors", f"{folder}/hair"],
-            *["--painter", f"{folder}/eyes/painter", "--mask_denoiser", f"{folder}/mask_diffusion/mask_denoiser"],
+            *["--painter", f"{folder}/eyes/painter", "--detail_adapter", f"{folder}/details/detail_adapter"],
+            *["--mask_denoiser", f"{folder}/mask_diffusion/mask_denoiser"],
             *["--output_dir", f"{folder}/pipeline"],
         ],
     ]

@@ -43,6 +43,7 @@ class HairColors(Network):
         What a code says of colour is its part in the span of the directions; at `strength` 1 that part is replaced by the asked colour's
         and all else stays.
         """
-        basis = torch.linalg.qr(self.directions.float()).Q
-        towards = colours @ self.directions.T + self.offset - codes
+        directions = self.directions.float()
+        basis = torch.linalg.qr(directions).Q
+        towards = colours @ directions.T + self.offset.float() - codes
         return codes + strength * (towards @ basis) @ basis.T

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import pairwise
 
 import torch
@@ -120,7 +121,13 @@ class FacePainter(Network):
         return (*sizes, 2 * self.trunk_size) if self.head is not None else sizes
 
     def forward(
-        self, layout: torch.Tensor, codes: torch.Tensor, colours: torch.Tensor, known: torch.Tensor, size: int | None = None
+        self,
+        layout: torch.Tensor,
+        codes: torch.Tensor,
+        colours: torch.Tensor,
+        known: torch.Tensor,
+        size: int | None = None,
+        added: Mapping[int, torch.Tensor] | None = None,
     ) -> torch.Tensor:
         """Paint.
 
@@ -130,6 +137,7 @@ class FacePainter(Network):
             colours: (B, 5, 3) mean colours of the style regions in [-1, 1], used where known.
             known: (B, 5, 1) ones where a colour is given, else zeros.
             size: resolution to paint at, one of `sizes`; the finest by default.
+            added: (B, C, H, H) features to add to those of this painter at the resolutions H, see `DetailAdapter`.
 
         Returns:
             (B, 3, size, size) picture in about [-1, 1] (not clipped).
@@ -152,6 +160,8 @@ class FacePainter(Network):
             if side > size:
                 break
             x = block(x, shares[side // 2], shares[side], styles)
+            if added and side in added:
+                x = x + added[side]
             if str(side) in self.to_rgb:
                 part = self.to_rgb[str(side)](F.leaky_relu(x, 0.2)).to(layout.dtype)
                 rgb = part if rgb is None else part + F.interpolate(rgb, scale_factor=2, mode="bilinear")

@@ -82,11 +82,12 @@ class StyleEncoder(Network):
         "An introduction to copulas", section 2.3): correlated by `prior_root`, then each number to its own distribution, colours along
         `OPPONENT_AXES`.
         """
-        levels = NORMAL.cdf(noise.flatten(1).float() @ self.prior_root.T)
-        last = len(self.prior_quantiles) - 1
+        levels = NORMAL.cdf(noise.flatten(1).float() @ self.prior_root.float().T)
+        quantiles = self.prior_quantiles.float()
+        last = len(quantiles) - 1
         places = (levels * (last + 1) - 0.5).clamp(0, last)
         below = places.long().clamp(max=last - 1)
-        values = torch.lerp(self.prior_quantiles.gather(0, below), self.prior_quantiles.gather(0, below + 1), places - below)
+        values = torch.lerp(quantiles.gather(0, below), quantiles.gather(0, below + 1), places - below)
         codes, colours = values.view(noise.shape).split([noise.shape[-1] - 3, 3], -1)
         return codes, (colours @ OPPONENT_AXES.inverse().T.to(colours, non_blocking=True)).clamp(-1, 1)
 

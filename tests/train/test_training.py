@@ -18,9 +18,10 @@ import torch
 from safetensors.torch import load_file
 
 from aniface import AnifacePipeline, FacePainter, FaceSegmenter, Mask, StyleEncoder
-from aniface.labels import EYE, FACE, HAIR
+from aniface.labels import EYE, FACE, HAIR, STYLE_REGIONS
 from aniface.processing import one_hot
 from train.match_eyes import eye_zones, eyes_of_sides, matched_pictures
+from train.train_detail_adapter import BLOB, shown_details, shown_share
 from train.train_tiny import commands
 
 
@@ -89,6 +90,39 @@ def test_right_eyes_are_to_look_as_left_ones_do():
     assert torch.equal(target[:, :, :, :16], painted[:, :, :, :16])  # the left half is as it was
     assert torch.allclose(target * right, painter(layout.flip(-1), *style).flip(-1) * right, atol=1e-5)
     assert left.any() and (target - painted)[right.expand_as(target)].abs().max() > 1e-3
+
+
+def test_details_are_withheld_in_blobs_and_by_class():
+    layout = one_hot(torch.randint(0, 7, (2, 64, 64), generator=torch.Generator().manual_seed(0)))
+    noise = torch.randn(2, BLOB * BLOB, generator=torch.Generator().manual_seed(1))
+    uniforms = torch.zeros(2, 8)  # both shown whole
+    assert torch.equal(shown_share(layout, noise, uniforms), torch.ones(2, 1, 64, 64))
+    uniforms[1, 7] = 1  # the second in parts
+    uniforms[1, HAIR] = 1  # and without hair
+    share = shown_share(layout, noise, uniforms)
+    assert share[0].min() == 1 and not (share[1] * layout[1, HAIR]).any()
+    rest = share[1, 0][layout[1, HAIR] == 0]
+    assert rest.min() == 0 and rest.max() == 1 and ((rest > 0) & (rest < 1)).any()
+
+
+def test_shown_details_lose_their_hues_where_a_region_gets_another_colour():
+    layout = torch.zeros(1, 7, 16, 16)
+    layout[:, HAIR, :, :8] = layout[:, FACE, :, 8:] = 1
+    pixels = torch.rand(1, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    share = torch.full((1, 1, 16, 16), 0.5)
+    hues, grey = (shown_details(pixels, layout, share, torch.eye(5)[index][None]) for index in (0, STYLE_REGIONS.index("hair")))
+    assert torch.equal(hues[:, 3:], share) and torch.equal(grey[..., 8:], hues[..., 8:])
+    assert torch.allclose(grey[:, :3, :, :8], hues[:, :3, :, :8].mean(1, keepdim=True).expand(1, 3, 16, 8), atol=1e-6)
+    assert torch.allclose(hues[:, :3, :, :8].mean((2, 3)), torch.zeros(1, 3), atol=1e-5)  # of each region its mean is gone
+
+
+def test_an_adapter_learns_beside_a_frozen_painter(chain):
+    log = list(csv.DictReader((chain / "details" / "log.csv").open()))
+    assert {"picture", "edges", "perceptual"} <= set(log[0])
+    adapter = load_file(chain / "details" / "detail_adapter" / "diffusion_pytorch_model.safetensors")
+    assert all(weights.any() for weights in adapter.values())
+    before, after = (load_file(chain / part / "diffusion_pytorch_model.safetensors") for part in ("eyes/painter", "pipeline/painter"))
+    assert all(torch.allclose(before[key].float(), after[key].float(), atol=1e-2, rtol=1e-2) for key in before)
 
 
 def test_teachers_label_what_nobody_annotated(chain, tmp_path):
