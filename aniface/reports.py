@@ -24,6 +24,7 @@ def markdown_table(report: dict) -> str:
         "losses": painters_table,
         "style": style_table,
         "masks": masks_table,
+        "latency": latency_table,
     }
     return tables[report["what"]](report)
 
@@ -161,6 +162,16 @@ def masks_table(report: dict) -> str:
         f"held-out real masks: {painted['real']:.3f}; ratio {painted['ratio']:.2f} ({painted['features']}).",
     ]
     return "\n".join([*lines, "", speed_line(report)]) + "\n"
+
+
+def latency_table(report: dict) -> str:
+    columns = list(report["threads"])
+    lines = ["| median ms | " + " | ".join(threads(int(c)) for c in columns) + " |", "|---" * (len(columns) + 1) + "|"]
+    for part in report["threads"][columns[0]]:
+        values = [report["threads"][c][part] for c in columns]
+        cells = [f"{v['median']:.0f}" if isinstance(v, dict) else f"{v:.0f} x" for v in values]
+        lines.append(f"| {part} | " + " | ".join(cells) + " |")
+    return "\n".join([*lines, "", f"Peak memory of a whole `aniface paint` process: {report['paint_peak_mb']:.0f} MB."]) + "\n"
 
 
 def speed_line(report: dict) -> str:

@@ -1,6 +1,6 @@
 """What a picture costs: the parts of the pipeline, and the painter against GauGAN as published, in one run.
 
-python -m benchmarks.latency [-o latency.json]
+python -m benchmarks.latency [-o model_cards/results/latency.json]
 
 All networks work at batch 1 on 512x512 pictures, in fp32 where nothing else is said; whole calls as the pipeline comes, which is in bf16
 on CPUs that compute in it. The `gaugan` painter is untrained: weights do not change what it costs.
@@ -9,10 +9,12 @@ on CPUs that compute in it. The `gaugan` painter is untrained: weights do not ch
 from __future__ import annotations
 
 import argparse
-import json
 import platform
 import resource
 import statistics
+import subprocess
+import sys
+import tempfile
 from pathlib import Path
 
 import torch
@@ -22,6 +24,7 @@ from aniface.evaluation import time_calls
 from aniface.models.painter import CONFIGURATIONS
 from aniface.pipeline import lay_out_weights
 from aniface.processing import to_pil
+from aniface.reports import markdown_table, write_report
 from aniface.start_masks import start_masks
 
 
@@ -65,14 +68,13 @@ def measure(threads: int, runs: int, gaugan_runs: int) -> dict:
     }
 
 
-def table(report: dict) -> str:
-    columns = list(report["threads"])
-    lines = ["| median ms | " + " | ".join(f"{c} thread{'s' * (c != '1')}" for c in columns) + " |", "|---" * (len(columns) + 1) + "|"]
-    for part in report["threads"][columns[0]]:
-        values = [report["threads"][c][part] for c in columns]
-        cells = [f"{v['median']:.0f}" if isinstance(v, dict) else f"{v:.0f} x" for v in values]
-        lines.append(f"| {part} | " + " | ".join(cells) + " |")
-    return "\n".join([*lines, "", f"Peak memory of this process: {report['peak_mb']:.0f} MB."]) + "\n"
+def peak_of_paint() -> float:
+    """Peak memory, in MB, of a whole `aniface paint` process."""
+    with tempfile.TemporaryDirectory() as folder:
+        start_masks()["bob"].save(Path(folder, "mask.png"))
+        command = [sys.executable, "-m", "aniface", "paint", f"{folder}/mask.png", "-o", f"{folder}/out.png"]
+        subprocess.run(command, check=True, capture_output=True)
+    return resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
 
 
 def main() -> None:
@@ -83,11 +85,11 @@ def main() -> None:
     parser.add_argument("--threads", type=int, nargs="+", default=[2, 1])
     args = parser.parse_args()
     report = {"what": "latency", "machine": platform.processor() or platform.machine(), "torch": torch.__version__}
+    report["paint_peak_mb"] = peak_of_paint()
     report["threads"] = {str(count): measure(count, args.runs, args.gaugan_runs) for count in args.threads}
-    report["peak_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     if args.output:
-        Path(args.output).write_text(json.dumps(report, indent=1), encoding="utf-8")
-    print(table(report))
+        write_report(report, Path(args.output))
+    print(markdown_table(report))
 
 
 if __name__ == "__main__":

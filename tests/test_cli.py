@@ -46,6 +46,16 @@ def test_paint_writes_a_portrait_in_time_without_network(tmp_path):
     assert seconds < 10
 
 
+def test_paint_needs_little_memory(tmp_path):
+    code = "import resource, subprocess, sys; subprocess.run([sys.executable, '-m', 'aniface', *sys.argv[1:]], check=True); "
+    code += "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024)"
+    portrait = tmp_path / "portrait.png"
+    for options in ([], ["--reference", str(portrait), "--hair-color", "pink"]):
+        arguments = ["paint", str(EXAMPLE), "-o", str(portrait), *options]
+        done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, timeout=120, check=True)
+        assert int(done.stdout.split()[-1]) < 1200, "MB"
+
+
 def test_paint_options_and_variants(tmp_path):
     reference = tmp_path / "reference.png"
     assert main(["paint", str(EXAMPLE), "-o", str(reference)]) == 0

@@ -69,6 +69,13 @@ def test_a_table_of_painters_names_every_run(tiny, split):
     assert "| painter | thousand pictures | " in markdown_table({"what": "rivals", **about})
 
 
+def test_a_table_of_times_has_a_column_for_each_number_of_threads():
+    times = {"painter": {"median": 51.4, "min": 50.0, "max": 60.0}, "gaugan : painter": 81.2}
+    table = markdown_table({"what": "latency", "threads": {"2": times, "1": times}, "paint_peak_mb": 612.3})
+    assert "| median ms | 2 threads | 1 thread |" in table and "| painter | 51 | 51 |" in table
+    assert "| gaugan : painter | 81 x | 81 x |" in table and "process: 612 MB." in table
+
+
 def test_eyes_are_compared_by_tint_not_by_light():
     ids = np.full((512, 512), FACE, np.uint8)
     left, right = np.s_[200:250, 100:160], np.s_[200:250, 300:360]
