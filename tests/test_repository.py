@@ -69,8 +69,11 @@ def test_the_painters_figures_hold_what_is_promised():
     assert own["miou"] >= free["miou"] and own["pixel_accuracy"] >= free["pixel_accuracy"]
     noise = report["hair_noise"]
     assert all(0.8 < noise[name] / noise["real"] < 1.2 for name in ("no_reference", "own_reference"))
+    costs = measured("latency")
+    times = costs["threads"]["2"]
+    assert times["whole call"]["median"] <= 120 and times["gaugan : painter"] >= 50 and costs["paint_peak_mb"] <= 1200
     runs = measured("rivals")["runs"]
-    assert runs["aniface"]["kernel_distance"] <= runs["gaugan"]["kernel_distance"] / 3
+    assert runs["aniface"]["kernel_distance"] <= runs["gaugan"]["kernel_distance"] / 2
 
 
 def test_the_styles_figures_hold_what_is_promised():
