@@ -78,6 +78,11 @@ def feature_loss(fake: list[torch.Tensor], real: list[torch.Tensor]) -> torch.Te
     return reduce(add, ((f - r).abs().mean() / (r.abs().mean() + 1e-4) for f, r in zip(fake, real, strict=True))) / len(real)
 
 
+def edge_loss(fake: torch.Tensor, real: torch.Tensor) -> torch.Tensor:
+    """L1 distance of the gradients of (B, 3, H, W) pictures along both axes, so that strokes stay crisp."""
+    return reduce(add, ((fake.diff(dim=d) - real.diff(dim=d)).abs().mean() for d in (-1, -2)))
+
+
 def low_pass_loss(fake: torch.Tensor, real: torch.Tensor, factor: int = 8) -> torch.Tensor:
     """L1 distance of (B, 3, H, W) pictures after averaging blocks of factor x factor pixels."""
     return (F.avg_pool2d(fake, factor) - F.avg_pool2d(real, factor)).abs().mean()

@@ -55,6 +55,14 @@ def test_feature_and_low_pass_losses_are_zero_on_equals():
     assert losses.feature_loss(x, x) == 0 and losses.low_pass_loss(x[0], x[0]) == 0
 
 
+def test_edges_count_but_not_the_light_they_lie_in():
+    real = torch.rand(2, 3, 16, 16)
+    assert float(losses.edge_loss(real + 0.5, real)) < 1e-6
+    step = torch.zeros(1, 1, 4, 4)
+    step[..., 2:] = 1.0  # one of three steps along a row, none along a column
+    assert abs(float(losses.edge_loss(step, torch.zeros_like(step))) - 1 / 3) < 1e-6
+
+
 def test_self_training_listens_to_a_sure_teacher_only():
     logits = torch.zeros(1, 7, 4, 4, requires_grad=True)
     teacher = torch.full((1, 7, 4, 4), 0.1 / 6)

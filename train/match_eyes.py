@@ -18,7 +18,8 @@ import torch
 from torch.nn import functional as F
 
 from aniface.folders import load_all
-from aniface.labels import EYE, FACE, MOUTH, InputError
+from aniface.labels import EYE, FACE, MOUTH
+from aniface.losses import edge_loss
 from aniface.mask_statistics import pieces, widen
 from aniface.memory import keep_freed_memory
 from aniface.models.painter import FacePainter
@@ -27,7 +28,7 @@ from aniface.processing import one_hot
 
 from .common import Run, make_parser, read_flags, run_script
 from .dataset import find_data
-from .portraits import PortraitStream, check_resolution, choose_styles, drawn_masks
+from .portraits import PortraitStream, check_resolution, choose_styles, drawn_masks, painter_to_train
 
 EYES_WEIGHT = 2.0  # of the difference in eyes, a thirtieth of the picture, beside that in all of it
 BORDER = 3  # px at 256: lashes and their shadows lie so far around an eye
@@ -60,11 +61,11 @@ def matched_pictures(teacher: FacePainter, layout, codes, colours, known, zones,
 
 
 def differences(painted: torch.Tensor, target: torch.Tensor, zones: torch.Tensor) -> dict[str, torch.Tensor]:
-    """L1 distances of (B, 3, H, H) pictures and of their gradients, so that strokes stay crisp, and once more in the zones of eyes."""
+    """L1 distances of (B, 3, H, H) pictures and of their gradients, and once more in the zones of eyes."""
     off = (painted - target).abs().mean(1, keepdim=True)
-    edges = [(painted.diff(dim=d) - target.diff(dim=d)).abs().mean() for d in (-1, -2)]
     eyes = zones.amax(1, keepdim=True)
-    return {"picture": off.mean(), "edges": edges[0] + edges[1], "eyes": EYES_WEIGHT * (off * eyes).sum() / eyes.sum().clamp(min=1)}
+    of_eyes = EYES_WEIGHT * (off * eyes).sum() / eyes.sum().clamp(min=1)
+    return {"picture": off.mean(), "edges": edge_loss(painted, target), "eyes": of_eyes}
 
 
 def main() -> None:
@@ -73,10 +74,8 @@ def main() -> None:
     args = read_flags(parser)
     keep_freed_memory(everything=True)
     torch.manual_seed(args.seed)
-    if not args.pretrained_model_name_or_path:
-        raise InputError("--pretrained_model_name_or_path is missing; give the painter whose eyes are to match")
+    painter = painter_to_train(args, "whose eyes are to match")
     items, _ = find_data(args)
-    painter = FacePainter.from_pretrained(args.pretrained_model_name_or_path)
     check_resolution(painter, args.resolution)
     size = min(args.resolution, painter.trunk_size)  # the head sees a few pixels at a time and knows no left and right
     if painter.head is not None:

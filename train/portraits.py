@@ -20,6 +20,13 @@ from .data import SampleStream
 NUM_UNIFORMS = 16
 
 
+def painter_to_train(args, which: str) -> FacePainter:
+    """The painter that --pretrained_model_name_or_path names; raises InputError, which says `which` one to give, if it names none."""
+    if not args.pretrained_model_name_or_path:
+        raise InputError(f"--pretrained_model_name_or_path is missing; give the painter {which}")
+    return FacePainter.from_pretrained(args.pretrained_model_name_or_path)
+
+
 def check_resolution(painter: FacePainter, resolution: int) -> None:
     """Raise InputError if the painter does not paint pictures of this side."""
     if resolution not in painter.sizes:

@@ -19,10 +19,9 @@ from torch.nn import functional as F
 from aniface.details import residue, without_hue
 from aniface.folders import load_all
 from aniface.labels import NUM_LABELS, NUM_STYLE_REGIONS, InputError
-from aniface.losses import feature_loss
+from aniface.losses import edge_loss, feature_loss
 from aniface.memory import keep_freed_memory
 from aniface.models.detail_adapter import DetailAdapter
-from aniface.models.painter import FacePainter
 from aniface.models.segmenter import FaceSegmenter
 from aniface.models.style_encoder import StyleEncoder, style_region_shares
 from aniface.processing import one_hot, pixels_from_uint8, uint8_from_pixels
@@ -30,7 +29,7 @@ from aniface.processing import one_hot, pixels_from_uint8, uint8_from_pixels
 from .common import Run, make_parser, read_flags, run_script
 from .data import contact_sheet
 from .dataset import find_data
-from .portraits import PortraitStream, encode_style
+from .portraits import PortraitStream, encode_style, painter_to_train
 
 WHOLE, KEPT, GREY = 0.3, 0.75, 0.3  # shares of portraits shown in all their details, of classes shown, of regions shown without hues
 BLOB = 8  # withheld parts are blobs of about an eighth of the picture
@@ -68,10 +67,8 @@ def main() -> None:
     args = read_flags(parser)
     keep_freed_memory(everything=True)
     torch.manual_seed(args.seed)
-    if not args.pretrained_model_name_or_path:
-        raise InputError("--pretrained_model_name_or_path is missing; give the painter that is to paint details")
+    painter = painter_to_train(args, "that is to paint details").eval().requires_grad_(False)
     items, _ = find_data(args)
-    painter = FacePainter.from_pretrained(args.pretrained_model_name_or_path).eval().requires_grad_(False)
     size = painter.trunk_size
     if args.resolution != size:
         raise InputError(f"--resolution {args.resolution}: details enter this painter up to {size} px; choose that")
@@ -98,10 +95,9 @@ def main() -> None:
                 target = torch.lerp(painter(layout, codes, colours, present, size=size).float(), real, share)
                 wanted = features.encoder(target.contiguous(memory_format=torch.channels_last))[:4]
             painted = painter(layout, codes, colours, present, size=size, added=adapter(details)).float()
-            edges = [(painted.diff(dim=d) - target.diff(dim=d)).abs().mean() for d in (-1, -2)]
             parts = {
                 "picture": 5 * (painted - target).abs().mean(),
-                "edges": 5 * reduce(add, edges),
+                "edges": 5 * edge_loss(painted, target),
                 "perceptual": feature_loss(features.encoder(painted)[:4], wanted),
             }
             run.descend(reduce(add, parts.values()), "adapter", max_norm=5.0)

@@ -15,13 +15,14 @@ from torch.nn import functional as F
 
 from aniface.folders import load_all
 from aniface.labels import InputError
+from aniface.losses import edge_loss
 from aniface.memory import keep_freed_memory
-from aniface.models.painter import FacePainter
 from aniface.processing import one_hot, pixels_from_uint8
 
 from .common import Run, make_parser, read_flags, run_script
 from .data import SampleStream
 from .dataset import find_data
+from .portraits import painter_to_train
 
 
 def head_loss(head, batch: dict) -> torch.Tensor:
@@ -32,8 +33,7 @@ def head_loss(head, batch: dict) -> torch.Tensor:
     half = (1 - blur) * half + blur * F.avg_pool2d(F.pad(half, (1,) * 4, mode="replicate"), 3, stride=1)
     half = half + batch["noise"][:, None, None, None] * batch["speckles"]
     painted = head(half, layout).float()
-    edges = sum((painted.diff(dim=d) - real.diff(dim=d)).abs().mean() for d in (-1, -2))
-    return (painted - real).abs().mean() + edges
+    return (painted - real).abs().mean() + edge_loss(painted, real)
 
 
 def main() -> None:
@@ -41,15 +41,13 @@ def main() -> None:
     args = read_flags(parser)
     keep_freed_memory(everything=True)
     torch.manual_seed(args.seed)
-    if not args.pretrained_model_name_or_path:
-        raise InputError("--pretrained_model_name_or_path is missing; give the painter whose head is to be trained")
+    painter = painter_to_train(args, "whose head is to be trained")
     items, _ = find_data(args)
-    painter = FacePainter.from_pretrained(args.pretrained_model_name_or_path)
     if painter.head is None:
         raise InputError(f"{args.pretrained_model_name_or_path}: this painter has no sub-pixel head; choose one with head_channels above 0")
     size = args.resolution
     pictures, masks = load_all(items, max(size, 2 * painter.trunk_size))
-    head = painter.head.train().to(memory_format=torch.channels_last)
+    head = painter.to(memory_format=torch.channels_last).head.train()
     run = Run(args, {"head": head}, {"head": torch.optim.Adam(head.parameters(), lr=args.learning_rate)}, ema=("head",))
     head = run.networks["head"]
 
