@@ -315,6 +315,7 @@ def triggers(tmp: Path, pipe, tiny, face: Mask) -> Iterator:
     yield lambda: script(
         "train_segmenter", "--train_data_dir", pictures, "--resolution", "64", "--image_size", "100", "--output_dir", tmp / "s"
     )
+    yield lambda: script("train_segmenter", "--train_data_dir", pictures, "--annotated_share", "1", "--output_dir", tmp / "s")
     yield lambda: script("train_segmenter", "--dataset_name", "no/such", "--output_dir", tmp / "s")
     yield lambda: script("label_dataset", "--train_data_dir", tmp / "nowhere", "--output_dir", tmp / "l")
     yield lambda: script("assemble_pipeline", "--output_dir", empty)

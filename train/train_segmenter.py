@@ -6,10 +6,13 @@ With --self_training the pictures without a mask help too: beside each annotated
 of the network labels it as it is, and the network must say the same of its recoloured, blurred, pasted and cut version (mean teacher,
 Tarvainen & Valpola 2017; FixMatch, Sohn et al. 2020). With --teacher, once for each, trained segmenters label it together instead (noisy
 student, Xie et al. 2020).
+
+With a --resolution above the network's own size its result is compared with masks of that size, which say better where a border lies.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from functools import reduce
 from operator import add
@@ -18,6 +21,8 @@ from typing import Any
 import numpy as np
 import torch
 from PIL import Image
+from torch import nn
+from torch.nn import functional as F
 
 from aniface.folders import Item, find_items, load_all, split_items
 from aniface.labels import NUM_LABELS, PALETTE, InputError
@@ -45,6 +50,9 @@ def parse_args():
     parser.add_argument("--self_training", action="store_true", help="learn from pictures without a mask too; doubles a batch")
     parser.add_argument("--self_training_weight", type=float, default=1.0)
     parser.add_argument("--teacher", action="append", default=[], help="segmenter that labels for --self_training; can be given again")
+    parser.add_argument(
+        "--annotated_share", type=float, default=0.0, help="at least so much of what is drawn are annotations (labelme), not mask pictures"
+    )
     parser.add_argument("--annotations", type=int, help="use only so many of the masks; the other pictures count as without one")
     return read_flags(parser)
 
@@ -82,15 +90,26 @@ def find_portraits(args) -> tuple[list[Item], list[Item], list[Item]]:
     return train, held, [item for item in items if item.name not in used] if args.self_training else []
 
 
+def drawing_order(items: list[Item], annotated_share: float) -> np.ndarray:
+    """What an epoch draws, as indices of items: each once, or the annotated ones so often that they are at least this share of it."""
+    if not 0 <= annotated_share < 1:
+        raise InputError(f"--annotated_share is {annotated_share:g}; expected a number from 0 to less than 1")
+    annotated = np.array([item.mask is not None and item.mask.suffix == ".json" for item in items])
+    few, others = int(annotated.sum()), int((~annotated).sum())
+    times = math.ceil(annotated_share / (1 - annotated_share) * others / max(few, 1))
+    return np.repeat(np.arange(len(items)), np.where(annotated, max(times, 1), 1))
+
+
 class SegmenterStream(SampleStream):
     """Samples with keys pixels and other (R, R, 3), ids (R, R), all uint8, and seeds (2,), what happens to them; with pictures that have
-    no mask also free, one of those, and behind, another, both (R, R, 3)."""
+    no mask also free, one of those, and behind, another, both (R, R, 3). An epoch draws pictures[order]."""
 
-    def __init__(self, pictures: np.ndarray, masks: np.ndarray, free: np.ndarray, seed: int):
-        self.pictures, self.masks, self.free = pictures, masks, free
-        super().__init__(len(pictures), self._make, seed)
+    def __init__(self, pictures: np.ndarray, masks: np.ndarray, free: np.ndarray, seed: int, order: np.ndarray):
+        self.pictures, self.masks, self.free, self.order = pictures, masks, free, order
+        super().__init__(len(order), self._make, seed)
 
-    def _make(self, index: int, rng: np.random.Generator) -> dict:
+    def _make(self, position: int, rng: np.random.Generator) -> dict:
+        index = self.order[position]
         sample = {"pixels": self.pictures[index], "ids": self.masks[index], "other": self._any_picture(self.pictures, rng)}
         if len(self.free):
             sample |= {"free": self._any_picture(self.free, rng), "behind": self._any_picture(self.free, rng)}
@@ -131,11 +150,20 @@ def label(teachers: list[FaceSegmenter], pixels: torch.Tensor) -> torch.Tensor:
     return (straight + mirrored.flip(-1)) / 2
 
 
+def logits_of(network: nn.Module, pixels: torch.Tensor, image_size: int) -> torch.Tensor:
+    """(B, 3, R, R) pictures -> (B, 7, R, R) logits of a network that works at `image_size`, or at R if that is less."""
+    size = min(image_size, pixels.shape[-1])
+    inputs = pixels if size == pixels.shape[-1] else F.interpolate(pixels, size=(size, size), mode="bilinear", antialias=True)
+    logits = network(inputs.to(memory_format=torch.channels_last)).float()
+    return logits if inputs is pixels else F.interpolate(logits, size=pixels.shape[-2:], mode="bilinear")
+
+
 @torch.inference_mode()
 def predict(model: FaceSegmenter, pictures: np.ndarray) -> np.ndarray:
     """(N, R, R, 3) uint8 -> (N, R, R) uint8 class ids."""
     batches = (pixels_from_uint8(picture[None]).to(model.device) for picture in pictures)
-    return np.concatenate([model(pixels).argmax(1).byte().cpu().numpy() for pixels in batches])
+    guesses = (logits_of(model, pixels, model.config.image_size).argmax(1) for pixels in batches)
+    return np.concatenate([ids.byte().cpu().numpy() for ids in guesses])
 
 
 def validate(model: FaceSegmenter, pictures: np.ndarray, masks: np.ndarray) -> tuple[dict[str, float], Image.Image]:
@@ -152,6 +180,7 @@ def main() -> None:
     if args.teacher and not args.self_training:
         raise InputError("--teacher labels pictures without a mask, which only --self_training looks at; give both")
     train_items, held_items, free_items = find_portraits(args)
+    order = drawing_order(train_items, args.annotated_share)
     pictures, masks = load_all(train_items, args.resolution)
     held_pictures, held_masks = load_all(held_items, args.resolution)
     free = load_all([replace(item, mask=None) for item in free_items], args.resolution)[0]
@@ -175,7 +204,7 @@ def main() -> None:
         run.show("validation", sheet, step)
         print({name: round(value, 4) for name, value in scores.items()}, flush=True)
 
-    for batch in run.batches(SegmenterStream(pictures, masks, free, args.seed)):
+    for batch in run.batches(SegmenterStream(pictures, masks, free, args.seed, order)):
         network.train()
         seeds = batch["seeds"].T.tolist()  # the only time in a step that anything waits for a GPU
         pixels, ids = augment_batch(batch, seeds[0])
@@ -186,7 +215,7 @@ def main() -> None:
                 teacher = label(teachers, unmasked) if teachers else run.ema["segmenter"].predict(unmasked)
             pixels = torch.cat([pixels, change_free(batch, generators, unmasked, teacher)])
         with run.accelerator.accumulate(network):
-            logits = network(pixels.to(memory_format=torch.channels_last)).float()
+            logits = logits_of(network, pixels, model.config.image_size)
             loss = segmentation_loss(logits[: len(ids)] + offset, ids, weights)
             logged = {}
             if len(free):

@@ -8,7 +8,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from aniface.folders import find_items, load_all, split_items
+from aniface.folders import Item, find_items, load_all, split_items
 from aniface.labels import MOUTH
 from aniface.models.mobilenet_v2 import FEATURE_CHANNELS, MobileNetV2Features
 from aniface.models.segmenter import FaceSegmenter
@@ -17,7 +17,7 @@ from train.augment import augment_pair, gradient, jpeg, random_grid, replace_bac
 from train.data import SampleStream, stack_samples
 from train.portraits import PortraitStream, sloppy_ids
 from train.train_painter import augment_alike
-from train.train_segmenter import SegmenterStream, augment_batch, change_free, label, warp_free
+from train.train_segmenter import SegmenterStream, augment_batch, change_free, drawing_order, label, logits_of, warp_free
 
 
 def test_holdouts_are_nested_and_stable(toy_folder):
@@ -89,7 +89,7 @@ def test_another_background_leaves_people_alone(toy_folder):
 
 def test_pictures_without_a_mask_are_changed_as_their_seeds_say(toy_folder):
     pictures, masks = load_all(find_items(toy_folder), 64)
-    batch = stack_samples(SegmenterStream(pictures[:4], masks[:4], pictures[4:], seed=0), 7, 2)
+    batch = stack_samples(SegmenterStream(pictures[:4], masks[:4], pictures[4:], seed=0, order=np.arange(4)), 7, 2)
     batch = {name: torch.stack([values[0], values[0]]) for name, values in batch.items()}
     generators = [np.random.default_rng(3) for _ in range(2)]
     free = warp_free(batch, generators)
@@ -100,7 +100,27 @@ def test_pictures_without_a_mask_are_changed_as_their_seeds_say(toy_folder):
     assert torch.equal(changed[0], changed[1]) and not torch.equal(changed[0], free[0])
     pixels, ids = augment_batch(batch, [4, 4])
     assert pixels.shape == (2, 3, 64, 64) and torch.equal(pixels[0], pixels[1]) and torch.equal(ids[0], ids[1])
-    assert "free" not in SegmenterStream(pictures, masks, pictures[:0], seed=0)[7]
+    assert "free" not in SegmenterStream(pictures, masks, pictures[:0], seed=0, order=np.arange(len(pictures)))[7]
+
+
+def test_annotations_are_drawn_oftener_than_mask_pictures_if_asked(tmp_path):
+    items = [Item(str(k), tmp_path / f"{k}.png", tmp_path / f"{k}{'.json' if k % 10 == 3 else '.mask.png'}") for k in range(40)]
+    assert drawing_order(items, 0).tolist() == list(range(40))
+    order = drawing_order(items, 0.5)
+    assert set(order) == set(range(40)) and np.mean(order % 10 == 3) == 0.5
+    assert drawing_order(items[:3], 0.5).tolist() == [0, 1, 2]  # nothing is annotated
+    pictures = np.zeros((40, 8, 8, 3), np.uint8) + np.arange(40, dtype=np.uint8)[:, None, None, None]
+    stream = SegmenterStream(pictures, pictures[..., 0], pictures[:0], seed=0, order=order)
+    drawn = [int(stream[n]["pixels"][0, 0, 0]) for n in range(len(order))]
+    assert sorted(drawn) == sorted(order) and all(stream[n]["ids"][0, 0] == drawn[n] for n in range(5))
+
+
+def test_a_network_learns_borders_between_its_own_pixels():
+    torch.manual_seed(0)
+    model = FaceSegmenter(image_size=64).eval()
+    small, large = torch.rand(1, 3, 32, 32) * 2 - 1, torch.rand(1, 3, 128, 128) * 2 - 1
+    assert torch.allclose(logits_of(model, small, 64), model(small), atol=1e-5)
+    assert torch.allclose(logits_of(model, large, 64).softmax(1), model.predict(large), atol=1e-5)
 
 
 def test_teachers_label_a_picture_and_its_mirror_image_alike():
