@@ -22,14 +22,13 @@ import numpy as np
 import torch
 from PIL import Image
 from torch import nn
-from torch.nn import functional as F
 
 from aniface.folders import Item, find_items, load_all, split_items
 from aniface.labels import NUM_LABELS, PALETTE, InputError
 from aniface.losses import segmentation_loss, self_training_loss
 from aniface.memory import keep_freed_memory
 from aniface.metrics import confusion, segmentation_scores
-from aniface.models.segmenter import TEACHER, VERSIONS, FaceSegmenter
+from aniface.models.segmenter import TEACHER, VERSIONS, FaceSegmenter, logits_at
 from aniface.processing import pixels_from_uint8
 
 from .augment import augment_pair, change_looks, random_grid, warp
@@ -152,10 +151,7 @@ def label(teachers: list[FaceSegmenter], pixels: torch.Tensor) -> torch.Tensor:
 
 def logits_of(network: nn.Module, pixels: torch.Tensor, image_size: int) -> torch.Tensor:
     """(B, 3, R, R) pictures -> (B, 7, R, R) logits of a network that works at `image_size`, or at R if that is less."""
-    size = min(image_size, pixels.shape[-1])
-    inputs = pixels if size == pixels.shape[-1] else F.interpolate(pixels, size=(size, size), mode="bilinear", antialias=True)
-    logits = network(inputs.to(memory_format=torch.channels_last)).float()
-    return logits if inputs is pixels else F.interpolate(logits, size=pixels.shape[-2:], mode="bilinear")
+    return logits_at(network, pixels, min(image_size, pixels.shape[-1]))
 
 
 @torch.inference_mode()

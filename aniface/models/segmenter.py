@@ -180,6 +180,7 @@ class FaceSegmenter(Network):
 
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
         """(B, 3, H, W) in [-1, 1], sides multiples of 32 -> (B, 7, H, W) logits."""
+        pixels = pixels.to(self.dtype)
         return self.decode(pixels, self.encoder(pixels))
 
     def decode(self, pixels: torch.Tensor, features: list[torch.Tensor]) -> torch.Tensor:
@@ -208,12 +209,15 @@ class FaceSegmenter(Network):
     @torch.inference_mode()
     def predict(self, pixels: torch.Tensor) -> torch.Tensor:
         """(B, 3, H, H) pictures in [-1, 1] of any square size -> (B, 7, H, H) class probabilities; the network works at `image_size`."""
-        size = self.config.image_size
-        x = pixels if pixels.shape[-1] == size else F.interpolate(pixels, size=(size, size), mode="bilinear", antialias=True)
-        logits = self(x.to(self.dtype).contiguous(memory_format=torch.channels_last))
-        if pixels.shape[-1] != size:
-            logits = F.interpolate(logits, size=pixels.shape[-2:], mode="bilinear", antialias=pixels.shape[-1] < size)
-        return logits.float().softmax(1)
+        return logits_at(self, pixels, self.config.image_size).softmax(1)
+
+
+def logits_at(network: nn.Module, pixels: torch.Tensor, size: int) -> torch.Tensor:
+    """(B, 3, H, H) pictures -> (B, 7, H, H) fp32 logits of a segmenter, wrapped for training or not, that sees them at `size` px."""
+    side = pixels.shape[-1]
+    x = pixels if side == size else F.interpolate(pixels, size=(size, size), mode="bilinear", antialias=True)
+    logits = network(x.contiguous(memory_format=torch.channels_last)).float()
+    return logits if side == size else F.interpolate(logits, size=(side, side), mode="bilinear", antialias=side < size)
 
 
 # The article's three U-Nets: v1 is blocky and loses mouths, v2 shows checkerboards, v3 is clean. v4 is ours: portraits hold little detail
