@@ -190,7 +190,7 @@ def look_closer(parse: Parse, picture: Image.Image, size: int, squares: list[Squ
     for _ in range(LOOKS):
         boxes = [box_of(square, *picture.size) for square in squares]
         if boxes:
-            seen = parse(np.stack([np.array(fit_picture(picture.crop(box), size)) for box in boxes]))
+            seen = parse(np.stack([np.array(fit_picture(picture.crop(box), size, Image.Resampling.BILINEAR)) for box in boxes]))
             found = [as_portrait(ids, box) for ids, box in zip(seen, boxes, strict=True)]
             squares = [square for square in found if square is not None and square.side >= MIN_SIDE]
     return squares

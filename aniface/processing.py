@@ -38,7 +38,7 @@ def to_rgb_picture(picture, what: str = "the picture") -> Image.Image:
     return converted(picture, "RGB", what)
 
 
-def fit_picture(picture: Image.Image, size: int) -> Image.Image:
+def fit_picture(picture: Image.Image, size: int, resample: Image.Resampling = Image.Resampling.LANCZOS) -> Image.Image:
     """Scale an RGB picture to a `size` x `size` square; one that is not square is letterboxed with its mean border colour."""
     if picture.width != picture.height:
         side = max(picture.size)
@@ -50,7 +50,7 @@ def fit_picture(picture: Image.Image, size: int) -> Image.Image:
         square = Image.new("RGB", (side, side), tuple(int(v) for v in border))
         square.paste(picture, ((side - picture.width) // 2, (side - picture.height) // 2))
         picture = square
-    return picture if picture.width == size else picture.resize((size, size), Image.Resampling.LANCZOS)
+    return picture if picture.width == size else picture.resize((size, size), resample)
 
 
 def letterbox_window(width: int, height: int, size: int) -> tuple[int, int, int, int]:

@@ -100,7 +100,9 @@ def segment_picture(segmenter: FaceSegmenter, picture, crop: bool = False) -> Se
 
 def class_probabilities(segmenter: FaceSegmenter, picture: Image.Image) -> np.ndarray:
     """(7, S, S) probabilities of a picture letterboxed to the segmenter's size."""
-    pixels = pixels_from_uint8(np.array(fit_picture(picture, segmenter.config.image_size)))[None].to(segmenter.device)
+    # It learnt from pictures scaled in this way (see `logits_at`): sharper ones cost it 0.003 of mIoU.
+    fitted = fit_picture(picture, segmenter.config.image_size, Image.Resampling.BILINEAR)
+    pixels = pixels_from_uint8(np.array(fitted))[None].to(segmenter.device)
     return segmenter.predict(pixels)[0].cpu().numpy()
 
 
