@@ -293,7 +293,7 @@ def triggers(tmp: Path, pipe, tiny, face: Mask) -> Iterator:
         read_flags(flags, ["--output_dir", str(tmp / "new"), "--resume_from_checkpoint", "nowhere"]), {"n": torch.nn.Linear(1, 1)}, {}, ()
     )
     yield lambda: script("train_head")
-    yield lambda: script("match_eyes")
+    yield lambda: script("self_distill")
     yield lambda: script("train_detail_adapter")
     odd = [
         "--train_data_dir",
@@ -305,7 +305,7 @@ def triggers(tmp: Path, pipe, tiny, face: Mask) -> Iterator:
         "--output_dir",
         tmp / "odd",
     ]
-    for name in ("match_eyes", "train_painter", "train_detail_adapter"):
+    for name in ("self_distill", "train_painter", "train_detail_adapter"):
         yield lambda name=name: script(name, *odd)
     yield lambda: script(
         "train_head", "--train_data_dir", pictures, "--pretrained_model_name_or_path", headless(tmp / "headless"), "--output_dir", tmp / "h"

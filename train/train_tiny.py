@@ -51,11 +51,11 @@ def commands(folder: Path, steps: int) -> list[list[str]]:
         ],
         ["train.train_head", *data, "--pretrained_model_name_or_path", painter, "--output_dir", f"{folder}/head"],
         [
-            *["train.match_eyes", *data, "--pretrained_model_name_or_path", f"{folder}/head/painter", "--style_encoder", style],
-            *["--output_dir", f"{folder}/eyes"],
+            *["train.self_distill", *data, "--pretrained_model_name_or_path", f"{folder}/head/painter", "--style_encoder", style],
+            *["--output_dir", f"{folder}/mended"],
         ],
         [
-            *["train.train_detail_adapter", *data, "--resolution", "256", "--pretrained_model_name_or_path", f"{folder}/eyes/painter"],
+            *["train.train_detail_adapter", *data, "--resolution", "256", "--pretrained_model_name_or_path", f"{folder}/mended/painter"],
             *["--style_encoder", style, "--features", segmenter, "--output_dir", f"{folder}/details"],
         ],
         [
@@ -68,7 +68,7 @@ def commands(folder: Path, steps: int) -> list[list[str]]:
         ],
         [
             *["train.assemble_pipeline", "--segmenter", segmenter, "--style_encoder", style, "--hair_vectors", f"{folder}/hair"],
-            *["--painter", f"{folder}/eyes/painter", "--detail_adapter", f"{folder}/details/detail_adapter"],
+            *["--painter", f"{folder}/mended/painter", "--detail_adapter", f"{folder}/details/detail_adapter"],
             *["--mask_denoiser", f"{folder}/mask_diffusion/mask_denoiser"],
             *["--output_dir", f"{folder}/pipeline"],
         ],

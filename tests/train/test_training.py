@@ -18,9 +18,9 @@ import torch
 from safetensors.torch import load_file
 
 from aniface import AnifacePipeline, FacePainter, FaceSegmenter, Mask, StyleEncoder
-from aniface.labels import EYE, FACE, HAIR, STYLE_REGIONS
+from aniface.labels import BACKGROUND, CLOTHES, EYE, FACE, HAIR, STYLE_REGIONS
 from aniface.processing import one_hot
-from train.match_eyes import eye_zones, eyes_of_sides, matched_pictures
+from train.self_distill import eye_zones, eyes_of_sides, mended_pictures, plain_zones
 from train.train_detail_adapter import BLOB, shown_details, shown_share
 from train.train_tiny import commands
 
@@ -75,21 +75,47 @@ def test_eyes_are_told_apart_by_the_side_of_the_face_they_are_on():
     assert both.shape == (2, 2, 32, 32) and torch.equal(both[0, 0], both[1, 1].flip(-1)) and float(both.max()) == 1
 
 
-def test_right_eyes_are_to_look_as_left_ones_do():
+def toy_painter() -> FacePainter:
     torch.manual_seed(0)
     painter = FacePainter(channels=(16, 16, 16), rgb_size=16, head_channels=0, latent_dim=4, style_channels=8).eval()
     for rgb in painter.to_rgb.values():
         torch.nn.init.normal_(rgb.weight, std=0.3)  # a new painter would paint flat colours, which match
+    return painter
+
+
+def test_right_eyes_are_to_look_as_left_ones_do():
+    painter = toy_painter()
     ids = torch.full((1, 32, 32), FACE)
     ids[:, 10:16, 4:12] = ids[:, 10:16, 20:28] = EYE
     layout, style = one_hot(ids), (torch.randn(1, 5, 4), torch.rand(1, 5, 3), torch.ones(1, 5, 1))
     zones = eye_zones(ids, 32)
-    target = matched_pictures(painter, layout, *style, zones, 32)
+    target = mended_pictures(painter, layout, style, zones, {}, 32)
     painted = painter(layout, *style).detach()
     left, right = zones[:, :1] == 1, zones[:, 1:] == 1
     assert torch.equal(target[:, :, :, :16], painted[:, :, :, :16])  # the left half is as it was
     assert torch.allclose(target * right, painter(layout.flip(-1), *style).flip(-1) * right, atol=1e-5)
     assert left.any() and (target - painted)[right.expand_as(target)].abs().max() > 1e-3
+
+
+def test_clothes_and_background_are_to_look_as_they_do_alone_in_the_colours_asked_for():
+    painter = toy_painter()
+    ids = torch.full((2, 32, 32), BACKGROUND)
+    ids[:, 8:20, 8:24] = FACE
+    ids[:, 20:, 4:28] = CLOTHES
+    layout, style = one_hot(ids), (torch.randn(2, 5, 4), torch.rand(2, 5, 3), torch.ones(2, 5, 1))
+    zones = plain_zones(layout, 32)
+    assert torch.equal(zones[CLOTHES][:, 0] == 1, ids == CLOTHES) and zones[BACKGROUND][:, 0, 0, 0].min() == 1
+    assert not (zones[BACKGROUND][:, 0] * (ids != BACKGROUND)).any() and (zones[BACKGROUND][:, 0, 7, 8:24] < 1).all()
+    target = mended_pictures(painter, layout, style, eye_zones(ids, 32), zones, 32)
+    painted = painter(layout, *style).detach()
+    assert torch.equal(target[:, :, 8:20, 8:24], painted[:, :, 8:20, 8:24])
+    for label, seen in ((CLOTHES, torch.where(ids == CLOTHES, ids, BACKGROUND)), (BACKGROUND, torch.full_like(ids, BACKGROUND))):
+        inside = (zones[label] == 1).expand_as(target)
+        for sample, old, where in zip(target - painter(one_hot(seen), *style), target - painted, inside, strict=True):
+            assert sample[where].view(3, -1).std(1).max() < 1e-5  # another colour, the same strokes
+            assert old[where].abs().max() > 1e-3
+        colours = [(picture * zones[label]).mean((2, 3)) for picture in (target, painted)]
+        assert torch.allclose(*colours, atol=0.02)
 
 
 def test_details_are_withheld_in_blobs_and_by_class():
@@ -121,7 +147,7 @@ def test_an_adapter_learns_beside_a_frozen_painter(chain):
     assert {"picture", "edges", "perceptual"} <= set(log[0])
     adapter = load_file(chain / "details" / "detail_adapter" / "diffusion_pytorch_model.safetensors")
     assert all(weights.any() for weights in adapter.values())
-    before, after = (load_file(chain / part / "diffusion_pytorch_model.safetensors") for part in ("eyes/painter", "pipeline/painter"))
+    before, after = (load_file(chain / part / "diffusion_pytorch_model.safetensors") for part in ("mended/painter", "pipeline/painter"))
     assert all(torch.allclose(before[key].float(), after[key].float(), atol=1e-2, rtol=1e-2) for key in before)
 
 
