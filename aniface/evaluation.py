@@ -14,12 +14,14 @@ from PIL import Image
 from .features import PictureFeatures
 from .folders import Item, load_item
 from .hair import srgb_to_lab
-from .labels import EYE, HAIR, NUM_LABELS, Mask
+from .labels import CLOTHES, EYE, FACE, HAIR, NUM_LABELS, SKIN, Mask
 from .mask_statistics import pieces
-from .metrics import confusion, frechet_distance, hair_noise, kernel_distance, segmentation_scores
+from .metrics import confusion, frechet_distance, hair_noise, kernel_distance, repetition, segmentation_scores
 from .processing import fit_picture
 
 SIZE = 512
+COARSE = 4  # px: strokes of clothes are compared by blocks of so many
+BELOW_NECK = (40, 48)  # height and width in blocks of the part of clothes that is compared
 
 
 def time_calls(call, runs: int) -> list[float]:
@@ -60,6 +62,37 @@ def eye_tint_difference(picture: np.ndarray, ids: np.ndarray) -> float:
     return float(np.hypot(*(first - second)[1:]))
 
 
+def strokes_below_neck(picture: np.ndarray, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
+    """What is drawn on the clothes where they meet the neck, so that portraits can be laid over each other there.
+
+    Args:
+        picture: (512, 512, 3) uint8. ids: (512, 512) its mask.
+
+    Returns:
+        Brightness less its mean around (deviations of 0..255) and shares of clothes, both `BELOW_NECK` blocks; None unless clothes lie
+        below skin or face.
+    """
+    rows, columns = np.nonzero(np.isin(ids[:-1], (SKIN, FACE)) & (ids[1:] == CLOTHES))
+    if not len(rows):
+        return None
+    clothes = torch.tensor(ids == CLOTHES, dtype=torch.float32)[None, None]
+    grey = torch.tensor(picture, dtype=torch.float32).mean(-1)[None, None]
+    shares, sums = (torch.nn.functional.avg_pool2d(maps, COARSE) for maps in (clothes, grey * clothes))
+    around = [torch.nn.functional.avg_pool2d(maps, 15, stride=1, padding=7) for maps in (sums, shares)]
+    strokes = sums - shares * around[0] / around[1].clamp(min=1e-6)
+    height, width = BELOW_NECK
+    top, left = int(rows.mean()) // COARSE - height // 10, int(columns.mean()) // COARSE - width // 2
+    parts = torch.nn.functional.pad(torch.cat([strokes, shares], 1)[0], (width, width, height, height))
+    part = parts[:, top + height : top + 2 * height, left + width : left + 2 * width].numpy()
+    return part[0], part[1]
+
+
+def repeated_strokes(parts: Sequence[tuple[np.ndarray, np.ndarray] | None]) -> float:
+    """`repetition` of what `strokes_below_neck` found; NaN unless it did in two portraits."""
+    known = [part for part in parts if part is not None]
+    return repetition(*map(np.stack, zip(*known, strict=True))) if known else float("nan")
+
+
 def evaluate_painter(pipe, items: list[Item], features: PictureFeatures, judge=None, train_items: Sequence[Item] = ()) -> dict:
     """How well painted pictures follow their masks and how near they come to real portraits.
 
@@ -75,6 +108,7 @@ def evaluate_painter(pipe, items: list[Item], features: PictureFeatures, judge=N
     gathered: dict[str, list[np.ndarray]] = {name: [] for name in (*totals, "second_style")}
     noise: dict[str, list[float]] = {name: [] for name in totals}
     tints: dict[str, list[float]] = {name: [] for name in totals}
+    necks: dict[str, list] = {name: [] for name in totals}
     for number, item in enumerate(items):
         picture, truth = load_item(item, SIZE)
         mask = Mask(truth)
@@ -87,6 +121,7 @@ def evaluate_painter(pipe, items: list[Item], features: PictureFeatures, judge=N
                 totals[name] = totals[name] + confusion(truth, (judge or pipe).segment(shown).ids)
                 noise[name].append(hair_noise(shown, truth == HAIR))
                 tints[name].append(eye_tint_difference(shown, truth))
+                necks[name].append(strokes_below_neck(shown, truth))
     seen = {name: np.stack(rows) for name, rows in gathered.items()}
     real = seen["real"]
     half = len(real) // 2
@@ -99,6 +134,7 @@ def evaluate_painter(pipe, items: list[Item], features: PictureFeatures, judge=N
         "scores": {name: segmentation_scores(counts) for name, counts in totals.items()},
         "hair_noise": {name: mean_of_known(values) for name, values in noise.items()},
         "eye_tint_difference": {name: mean_of_known(values) for name, values in tints.items()},
+        "repeated_strokes": {name: repeated_strokes(parts) for name, parts in necks.items()},
         "diversity": float(np.linalg.norm(seen["no_reference"] - seen["second_style"], axis=1).mean()),
         "diversity_of_real_pictures": float(np.linalg.norm(real[:half] - real[half : 2 * half], axis=1).mean()),
         "milliseconds": median_milliseconds(lambda: pipe(mask)),

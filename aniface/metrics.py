@@ -127,3 +127,20 @@ def hair_noise(picture: np.ndarray, inside: np.ndarray) -> float:
     laplacian = luma[:-2, 1:-1] + luma[2:, 1:-1] + luma[1:-1, :-2] + luma[1:-1, 2:] - 4 * luma[1:-1, 1:-1]
     chosen = laplacian[inside[1:-1, 1:-1]]
     return float(np.sqrt((chosen**2).mean())) if len(chosen) else float("nan")
+
+
+def repetition(strokes: np.ndarray, inside: np.ndarray) -> float:
+    """How alike the strokes of different pictures are, place by place: the correlation of pairs of them, where both are known.
+
+    Args:
+        strokes: (N, H, W) brightness less its mean, pictures laid over each other. inside: (N, H, W) from 0 to 1, where it is known.
+
+    Returns:
+        The pairs' products summed over those of their magnitudes: 1 for one pattern everywhere, about 0 for pictures that have nothing in
+        common; NaN if there are no two pictures or no strokes.
+    """
+    strokes, inside = (maps.reshape(len(maps), -1).astype(np.float64) for maps in (strokes * inside, inside))
+    products, energies = strokes @ strokes.T, strokes**2 @ inside.T
+    pairs = np.triu_indices(len(strokes), 1)
+    magnitude = np.sqrt(energies * energies.T)[pairs].sum()
+    return float(products[pairs].sum() / magnitude) if magnitude else float("nan")

@@ -81,12 +81,15 @@ def painter_table(report: dict) -> str:
     lines += ["", f"Judge: {report['judge']}.", ""]
     lines += score_rows(report["distances"], f"distance to the real pictures in features of {report['features']}")
     noise, tints, nearest = report["hair_noise"], report["eye_tint_difference"], report.get("nearest_training_portrait")
+    repeated = report["repeated_strokes"]
     lines += [
         "",
         f"Hair noise (RMS of the Laplacian of the luma inside hair): {noise['no_reference']:.1f} painted without a reference, "
         f"{noise['own_reference']:.1f} with the own one, {noise['real']:.1f} real.",
         f"The tints of a face's two eyes are {tints['no_reference']:.2f} apart in the a*b* plane without a reference, "
         f"{tints['own_reference']:.2f} with the own one, {tints['real']:.2f} in real portraits.",
+        f"Strokes on the clothes below the neck correlate by {repeated['no_reference']:.3f} between portraits painted without a reference, "
+        f"by {repeated['own_reference']:.3f} with the own one, by {repeated['real']:.3f} between real ones.",
         f"Two styles of one mask differ by {report['diversity']:.1f} in those features, two real portraits by "
         f"{report['diversity_of_real_pictures']:.1f}.",
     ]

@@ -8,10 +8,10 @@ import torch
 
 from aniface import AnifacePipeline
 from aniface.cli import main
-from aniface.evaluation import evaluate_painter, eye_tint_difference, mean_of_known
+from aniface.evaluation import evaluate_painter, eye_tint_difference, mean_of_known, repeated_strokes, strokes_below_neck
 from aniface.features import PictureFeatures
 from aniface.folders import find_items, split_items
-from aniface.labels import EYE, FACE
+from aniface.labels import CLOTHES, EYE, FACE, SKIN
 from aniface.models.painter import FacePainter
 from aniface.reports import markdown_table
 from aniface.segmentation_evaluation import DISTURBANCES, evaluate_segmenter
@@ -89,6 +89,27 @@ def test_eyes_are_compared_by_tint_not_by_light():
     assert np.isnan(mean_of_known([np.nan])) and mean_of_known([1.0, np.nan, 2.0]) == 1.5
 
 
+def test_the_same_strokes_on_all_clothes_are_found_wherever_the_necks_are():
+    rng = np.random.default_rng(0)
+
+    def portrait(strokes: np.ndarray, x: int, y: int):
+        ids = np.zeros((512, 512), np.uint8)
+        ids[y:, x - 120 : x + 120] = CLOTHES
+        ids[y - 100 : y, x - 30 : x + 30] = SKIN
+        picture = rng.integers(100, 140, (512, 512, 3)).astype(np.uint8)
+        picture[y + 20 : y + 84, x - 32 : x + 32] = 120 + np.kron(strokes, np.ones((8, 8)))[..., None]
+        return strokes_below_neck(picture, ids)
+
+    places = [(160 + 4 * n, 300 + 8 * n) for n in range(12)]
+    bow = rng.choice([-60, 60], (8, 8))
+    assert repeated_strokes([portrait(bow, x, y) for x, y in places]) > 0.8
+    assert abs(repeated_strokes([portrait(rng.choice([-60, 60], (8, 8)), x, y) for x, y in places])) < 0.1
+    picture = np.zeros((512, 512, 3), np.uint8)
+    assert strokes_below_neck(picture, np.full((512, 512), CLOTHES)) is None  # no neck
+    assert np.isnan(repeated_strokes([None])) and np.isnan(repeated_strokes([portrait(bow, 200, 300), None]))
+    assert portrait(bow, 120, 428)[0].shape == (40, 48)  # partly beyond the picture
+
+
 def test_painter_report(tiny, split):
     train, held = split
     report = evaluate_painter(tiny, held, PictureFeatures.choose(tiny), judge=tiny, train_items=train)
@@ -96,7 +117,7 @@ def test_painter_report(tiny, split):
     assert set(report["scores"]) == {"real", "no_reference", "own_reference"} == set(report["nearest_training_portrait"])
     assert report["distances"]["no_reference"]["frechet"] > report["distances"]["training portraits"]["frechet"]
     assert report["hair_noise"]["real"] > 0 and report["diversity"] > 0
-    assert set(report["eye_tint_difference"]) == set(report["scores"])
+    assert set(report["eye_tint_difference"]) == set(report["scores"]) == set(report["repeated_strokes"])
     table = markdown_table(report)
     assert "| no reference |" in table and "Hair noise" in table and "tints" in table and report["features"] in table
 
