@@ -69,7 +69,7 @@ def test_the_painters_figures_hold_what_is_promised():
     assert own["miou"] >= free["miou"] and own["pixel_accuracy"] >= free["pixel_accuracy"]
     noise = report["hair_noise"]
     assert all(0.8 < noise[name] / noise["real"] < 1.2 for name in ("no_reference", "own_reference"))
-    assert report["repeated_strokes"]["no_reference"] < 0.03  # 0.05 where all clothes have one bow
+    assert report["repeated_strokes"]["no_reference"] < 0.03  # 0.056 where all clothes had one bow
     costs = measured("latency")
     times = costs["threads"]["2"]
     assert times["whole call"]["median"] <= 120 and times["gaugan : painter"] >= 50 and costs["paint_peak_mb"] <= 1200
