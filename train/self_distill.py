@@ -76,7 +76,7 @@ def plain_zones(layout: torch.Tensor, size: int) -> dict[int, torch.Tensor]:
     clothes, background = shares[:, CLOTHES : CLOTHES + 1], shares[:, BACKGROUND : BACKGROUND + 1]
     border = max(1, OUTLINE * size // 256)
     inner = F.avg_pool2d(F.pad(background, (border,) * 4, mode="replicate"), 2 * border + 1, stride=1)
-    return {CLOTHES: clothes, BACKGROUND: (4 * inner - 3).clamp(min=0)}
+    return {CLOTHES: clothes, BACKGROUND: background * (4 * inner - 3).clamp(min=0)}  # never a thin strand of hair
 
 
 @torch.no_grad()

@@ -102,6 +102,7 @@ def test_clothes_and_background_are_to_look_as_they_do_alone_in_the_colours_aske
     ids = torch.full((2, 32, 32), BACKGROUND)
     ids[:, 8:20, 8:24] = FACE
     ids[:, 20:, 4:28] = CLOTHES
+    ids[:, 2, 10:14] = HAIR  # a strand that is mostly surrounded by background
     layout, style = one_hot(ids), (torch.randn(2, 5, 4), torch.rand(2, 5, 3), torch.ones(2, 5, 1))
     zones = plain_zones(layout, 32)
     assert torch.equal(zones[CLOTHES][:, 0] == 1, ids == CLOTHES) and zones[BACKGROUND][:, 0, 0, 0].min() == 1
