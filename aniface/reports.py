@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from statistics import mean, stdev
 
 from .labels import write_atomically, write_json
 
@@ -19,6 +20,7 @@ def markdown_table(report: dict) -> str:
     tables = {
         "segmenter": segmenter_table,
         "segmenters": segmenters_table,
+        "divisions": divisions_table,
         "painter": painter_table,
         "rivals": painters_table,
         "losses": painters_table,
@@ -74,6 +76,16 @@ def segmenters_table(report: dict) -> str:
         for name, run in report["runs"].items()
     }
     return "\n".join([*lines, *score_rows(rows, "segmenter")]) + "\n"
+
+
+def divisions_table(report: dict) -> str:
+    """Scores of one recipe on several divisions, their mean and, with more than one, their standard deviation."""
+    runs = report["runs"]
+    columns = {key: [run[key] for run in runs.values()] for key in next(iter(runs.values()))}
+    rows = {f"seed {division}": run for division, run in runs.items()} | {"mean": {key: mean(each) for key, each in columns.items()}}
+    if len(runs) > 1:
+        rows["standard deviation"] = {key: stdev(each) for key, each in columns.items()}
+    return "\n".join(score_rows(rows, f"{report['pictures']} pictures held out, drawn by")) + "\n"
 
 
 def painter_table(report: dict) -> str:

@@ -48,6 +48,15 @@ def test_a_table_of_segmenters_names_every_run(tiny, split):
     )
 
 
+def test_a_table_of_divisions_tells_their_mean_and_spread():
+    runs = {"0": {"miou": 0.88, "hair": 0.94}, "1": {"miou": 0.90, "hair": 0.95}}
+    table = markdown_table({"what": "divisions", "pictures": 40, "machine": "2 threads", "runs": runs})
+    rows = ("| seed 1 | 0.900 | 0.950 |", "| mean | 0.890 | 0.945 |", "| standard deviation | 0.014 | 0.007 |")
+    assert all(row in table for row in rows)
+    alone = markdown_table({"what": "divisions", "pictures": 40, "machine": "2 threads", "runs": {"0": runs["0"]}})
+    assert "| mean | 0.880 | 0.940 |" in alone and "deviation" not in alone
+
+
 def test_a_painter_without_its_fine_blocks_paints_what_it_painted_before():
     whole = FacePainter(channels=(8, 8, 8, 8), rgb_size=16, latent_dim=4, style_channels=8).eval()  # 64 px, its head 128
     coarse = painters.coarse_part(whole, 32).eval()
