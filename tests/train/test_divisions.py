@@ -12,10 +12,10 @@ from benchmarks import divisions
 
 def test_each_division_is_trained_on_the_others_and_measured_on_its_own(toy_folder, tmp_path, monkeypatch):
     FaceSegmenter(image_size=32, decoder_channels=(8, 8, 8, 8, 8)).save_pretrained(tmp_path / "start")
-    output = tmp_path / "divisions.json"
+    output, flags = tmp_path / "divisions.json", tmp_path / "flags.yaml"
+    flags.write_text(f"pretrained_model_name_or_path: {tmp_path / 'start'}\nresolution: 32\nmax_train_steps: 1\ntrain_batch_size: 2\n")
     command = ["divisions", "--train_data_dir", str(toy_folder), "--divisions", "2", "--holdout", "2", "--work_dir", str(tmp_path / "work")]
-    command += ["-o", str(output), "--pretrained_model_name_or_path", str(tmp_path / "start"), "--resolution", "32"]
-    command += ["--max_train_steps", "1", "--train_batch_size", "2"]
+    command += ["-o", str(output), "--config", str(flags)]
     monkeypatch.setattr(sys, "argv", command)
     divisions.main()
     report = json.loads(output.read_text())
