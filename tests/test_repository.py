@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 from pathlib import Path
+from statistics import mean, stdev
 
 import pytest
 from huggingface_hub import ModelCard
@@ -60,6 +61,13 @@ def test_the_segmenters_figures_hold_what_is_promised():
     report = measured("segmenter")
     assert report["pictures"] == 40 and report["scores"]["miou"] >= 0.88
     assert report["scores"]["eye"] >= 0.86 and report["scores"]["mouth"] >= 0.70
+
+
+def test_the_division_that_everything_is_measured_on_is_like_the_others():
+    report = measured("divisions")
+    assert report["pictures"] == 40 and len(report["runs"]) == 5
+    scores = [run["miou"] for run in report["runs"].values()]
+    assert abs(report["runs"]["0"]["miou"] - mean(scores)) < stdev(scores) / 2
 
 
 def test_the_painters_figures_hold_what_is_promised():

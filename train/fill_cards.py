@@ -33,7 +33,7 @@ from aniface.reports import markdown_table
 from .common import run_script
 
 CARDS = Path(__file__).parents[1] / "model_cards"
-MEASURED = ("segmenter", "segmenters", "painter", "rivals", "losses", "style", "masks", "latency")
+MEASURED = ("segmenter", "segmenters", "divisions", "painter", "rivals", "losses", "style", "masks", "latency")
 SHIPPED = BUNDLED_WEIGHTS / "README.md"
 SUMS = BUNDLED_WEIGHTS / "SHA256SUMS"
 
